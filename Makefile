@@ -85,7 +85,7 @@ format: $(INSTALLED)
 # --- what they need --------------------------------------------------------------------------------------------------
 
 $(BIN)/python:
-	@python=$$(tools/need.sh python $(PYTHON)) && echo "creating $(VENV) with $$python" && \
+	@python=$$(tools/need.sh python $(PYTHON)) && echo "creating $(VENV) with $$($$python --version)" && \
 		tools/need.sh venv "$$python" $(VENV)
 
 $(INSTALLED): requirements/dev.txt pyproject.toml | $(BIN)/python
@@ -97,7 +97,7 @@ $(INSTALLED): requirements/dev.txt pyproject.toml | $(BIN)/python
 %/node_modules/.installed: %/package-lock.json %/package.json
 	@tools/need.sh node
 	@echo "installing the npm packages of $*"
-	@cd $* && npm ci --silent
+	@cd $* && npm ci --loglevel=error
 	@touch $@
 
 $(WEB): $(DEMO_SOURCES) | client_demo/node_modules/.installed

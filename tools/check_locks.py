@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails when a lock file names an address: it holds versions and hashes; where from is the machine's setting."""
+"""Fails when a lock file names an address: versions and hashes are what it is for."""
 
 import json
 import re
