@@ -3,7 +3,7 @@
 #
 #   need.sh python [CANDIDATE…]   prints the first candidate that is Python >= 3.11
 #   need.sh venv PYTHON DIR       creates a virtual environment with pip in it
-#   need.sh node                  checks for Node.js >= 20 with npm
+#   need.sh node                  checks for Node.js >= 20.19 (Vite asks for it) with npm
 #   need.sh chromium              checks for Chromium or Chrome
 #
 # On Debian and its kin, as root, what is missing is installed with apt-get.
@@ -58,11 +58,10 @@ need_venv() {
 }
 
 need_node() {
-    hint="install Node.js 20 or newer with npm (Debian, Ubuntu: apt-get install nodejs npm; macOS: brew install node)"
+    hint="install Node.js 20.19 or newer with npm (Debian, Ubuntu: apt-get install nodejs npm; macOS: brew install node)"
     have node || die "the pages and the JavaScript tests need node, which is not on the PATH; $hint"
     have npm || die "node is here but npm is not; $hint"
-    major=$(node -p 'process.versions.node.split(".")[0]')
-    [ "$major" -ge 20 ] || die "node $(node -p process.versions.node) is too old; $hint"
+    node -e 'const [a, b] = process.versions.node.split("."); process.exit(a * 100 + +b < 2019)' || die "node $(node -p process.versions.node) is too old; $hint"
 }
 
 # The browser tests look for these themselves, and say what to install when there is none.
