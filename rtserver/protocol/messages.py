@@ -1,0 +1,113 @@
+"""What a client may say: one model per event, strict, closed, and named as on the wire.
+
+Unknown fields, wrong types and bad names are refused with one sentence that names the field.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from rtserver.protocol.errors import BAD_REQUEST, RtError
+from rtserver.protocol.names import normal_name
+
+Name = Annotated[str, AfterValidator(normal_name)]
+Offset = Annotated[int, Field(ge=0)]
+Limit = Annotated[int, Field(ge=1, le=1000)]
+M = TypeVar("M", bound="Message")
+
+
+class Message(BaseModel):
+    """The base of all: strict types, no unknown fields."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+
+    def extra_data(self) -> dict[str, Any]:
+        """Return ``{"data": …}`` when the client sent ``data``, else nothing."""
+        return {"data": getattr(self, "data", None)} if "data" in self.model_fields_set else {}
+
+
+class Join(Message):
+    """Enter a room, and hear what was said: the latest *history*, or everything after *since*."""
+
+    room: Name
+    history: Annotated[int, Field(ge=0, le=1000)] | None = None
+    since: Offset | None = None
+
+
+class Leave(Message):
+    """Leave a room."""
+
+    room: Name
+
+
+class Chat(Message):
+    """Say something to a room, or without one to every client."""
+
+    message: str
+    room: Name | None = None
+    data: Any = None
+    echo: bool = True
+
+
+class Broadcast(Chat):
+    """The same as `Chat` under another event name; its ack tells how many heard it."""
+
+
+class Private(Message):
+    """Say something to every client of one client_id."""
+
+    to: Name
+    message: str
+    data: Any = None
+
+
+class Typing(Message):
+    """Show others in the room that one is typing, or stopped."""
+
+    room: Name
+    is_typing: bool
+
+
+class Presence(Message):
+    """Ask who is in a room."""
+
+    room: Name
+    limit: Limit = 100
+    cursor: str | None = None
+
+
+class History(Message):
+    """Ask what was said in a room, oldest first."""
+
+    room: Name
+    limit: Limit = 100
+    before: Offset | None = None
+    since: Offset | None = None
+
+
+class Rooms(Message):
+    """Ask which rooms one is in."""
+
+
+def parse(model: type[M], payload: Any) -> M:
+    """Return *payload* as *model*; raise `RtError` with ``bad_request`` that names the first wrong field."""
+    if not isinstance(payload, dict):
+        raise RtError(BAD_REQUEST, f"the payload must be an object, not {_kind(payload)}")
+    try:
+        return model.model_validate(payload)
+    except ValidationError as error:
+        raise RtError(BAD_REQUEST, _sentence(error)) from None
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    field = ".".join(str(part) for part in first["loc"]) or "payload"
+    told = {"extra_forbidden": "unknown field", "missing": "is required"}.get(first["type"])
+    return f"{field[:200]}: {told or first['msg'].removeprefix('Value error, ')}"
+
+
+def _kind(value: Any) -> str:
+    kinds = {type(None): "null", bool: "a boolean", str: "a string", list: "a list", bytes: "binary"}
+    return kinds.get(type(value), "a number")

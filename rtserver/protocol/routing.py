@@ -1,0 +1,43 @@
+"""What the event ``message`` means: it is an envelope around another event.
+
+``socket.send(x)`` emits it, and so do clients that know one event only: ``x`` is an object whose ``message_type`` (or
+``type``) names the event, the same as JSON text, or plain text.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from rtserver.protocol.errors import BAD_REQUEST, RtError
+
+
+def unwrap(payload: Any) -> tuple[str, dict[str, Any]]:
+    """Return the event and the payload that ``message`` carries; raise `RtError` when it carries neither.
+
+    Text that is not a JSON object is a plain-text broadcast; an object without a type is a ``chat``.
+    """
+    if isinstance(payload, str):
+        parsed = _json(payload)
+        if not isinstance(parsed, dict):
+            return "broadcast", {"message": payload}
+        payload = parsed
+    if not isinstance(payload, dict):
+        raise RtError(BAD_REQUEST, "message: must be an object or text")
+    fields = dict(payload)
+    named = fields.pop("message_type", None)
+    # "type" is the older spelling; beside message_type it would be an unknown field of the routed event.
+    event = named if named is not None else fields.pop("type", "chat")
+    if not isinstance(event, str):
+        raise RtError(BAD_REQUEST, "message_type: must be a string")
+    if event == "message":
+        raise RtError(BAD_REQUEST, "message_type: a message cannot carry a message")
+    return event, fields
+
+
+def _json(text: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None

@@ -1,0 +1,35 @@
+"""The token bucket: how often a client may do something."""
+
+from __future__ import annotations
+
+
+class Rate:
+    """*messages* per *per* seconds on average, *burst* of them at once. Shared by all buckets it rules."""
+
+    __slots__ = ("burst", "per_second")
+
+    def __init__(self, messages: float, per: float, burst: float) -> None:
+        self.per_second = messages / per
+        self.burst = max(burst, 1.0)
+
+
+class Bucket:
+    """One client's tokens under a `Rate`. It starts full."""
+
+    __slots__ = ("_rate", "_tokens", "_updated")
+
+    def __init__(self, rate: Rate, now: float) -> None:
+        self._rate = rate
+        self._tokens = rate.burst
+        self._updated = now
+
+    def take(self, now: float) -> float:
+        """Take one token and return 0.0, or return the seconds after which one will be there."""
+        rate = self._rate
+        tokens = min(rate.burst, self._tokens + max(0.0, now - self._updated) * rate.per_second)
+        self._updated = now
+        if tokens >= 1.0:
+            self._tokens = tokens - 1.0
+            return 0.0
+        self._tokens = tokens
+        return (1.0 - tokens) / rate.per_second

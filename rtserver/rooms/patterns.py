@@ -1,0 +1,21 @@
+"""Patterns over names: ``*`` stands for any run of characters, ``?`` for one; everything else for itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+
+class Patterns:
+    """A set of patterns, matched as one expression against the whole name."""
+
+    __slots__ = ("_expression",)
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        # fnmatch is not used: it gives "[" a meaning, and room names may well contain one.
+        parts = [re.escape(p).replace(r"\*", ".*").replace(r"\?", ".") for p in patterns]
+        self._expression = re.compile("|".join(f"(?:{part})" for part in parts), re.DOTALL) if parts else None
+
+    def match(self, name: str) -> bool:
+        """Tell whether any of the patterns covers *name*."""
+        return self._expression is not None and self._expression.fullmatch(name) is not None
