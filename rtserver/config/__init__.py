@@ -1,0 +1,1 @@
+"""The operator's YAML file, the environment and the command line, made into one checked, frozen `Config`."""

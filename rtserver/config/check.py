@@ -1,0 +1,103 @@
+"""What is wrong with values that are right one by one, and what this version does not do yet.
+
+Each check names the places it looks at and is left out when one of them is already known to be broken: a
+check on the default that stands in for a mistake would report something the operator never wrote.
+"""
+
+import ipaddress
+from collections.abc import Callable, Collection, Iterable, Iterator
+
+from rtserver.config.check_auth import jwt_problems
+from rtserver.config.problem import Problem
+from rtserver.config.schema import Config
+
+Check = Callable[[Config], Iterable[Problem]]
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine can reach `host`, a name or an address."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def _open_to_network(config: Config) -> Iterator[Problem]:
+    if config.auth.mode == "none" and not config.auth.open_to_network and not is_loopback(config.server.host):
+        yield Problem(
+            "auth.mode",
+            f"none lets anybody who can reach {config.server.host} in, under any name",
+            "set auth.mode to required, or auth.open_to_network to true",
+        )
+
+
+def _tls(config: Config) -> Iterator[Problem]:
+    tls = config.server.tls
+    if (tls.cert is None) != (tls.key is None):
+        missing = "cert" if tls.cert is None else "key"
+        yield Problem(f"server.tls.{missing}", "is required", "cert and key come together")
+    for name, path in (("cert", tls.cert), ("key", tls.key)):
+        if path is not None and not path.is_file():
+            yield Problem(f"server.tls.{name}", f"{path} is not a file")
+
+
+def _drain(config: Config) -> Iterator[Problem]:
+    drain = config.server.drain
+    if drain.delay + drain.spread > drain.timeout:
+        yield Problem("server.drain.timeout", "must not be shorter than delay and spread together")
+
+
+def _recovery(config: Config) -> Iterator[Problem]:
+    if config.recovery.grace > config.recovery.window:
+        yield Problem("recovery.grace", "must not be longer than recovery.window")
+
+
+CHECKS: tuple[tuple[tuple[str, ...], Check], ...] = (
+    (("auth.mode", "auth.open_to_network", "server.host"), _open_to_network),
+    (("server.tls",), _tls),
+    (("server.drain",), _drain),
+    (("auth.mode", "auth.jwt"), lambda config: jwt_problems(config.auth)),
+    (("recovery.grace", "recovery.window"), _recovery),
+)
+"""Each check with the places it looks at."""
+
+
+def problems(config: Config, broken: Collection[str] = ()) -> list[Problem]:
+    """List what is wrong with values of `config` taken together.
+
+    `broken` are the paths of problems already known; what depends on them is not checked.
+    """
+    return [
+        problem
+        for places, check in CHECKS
+        if not any(_related(place, path) for place in places for path in broken)
+        for problem in check(config)
+    ]
+
+
+def _related(place: str, path: str) -> bool:
+    # One is the other, or lies below it.
+    return f"{place}.".startswith(f"{path}.") or f"{path}.".startswith((f"{place}.", f"{place}["))
+
+
+_DEFAULT = Config()
+
+NOT_IN_EFFECT: tuple[tuple[str, Callable[[Config], bool]], ...] = (
+    ("webhooks.targets", lambda config: bool(config.webhooks.targets)),
+    ("ingest.kafka", lambda config: bool(config.ingest.kafka)),
+    ("ingest.postgres", lambda config: bool(config.ingest.postgres)),
+    ("store.url", lambda config: config.store.url != _DEFAULT.store.url),
+    ("broker.url", lambda config: config.broker.url != _DEFAULT.broker.url),
+    ("recovery.window", lambda config: config.recovery.window != _DEFAULT.recovery.window),
+    ("recovery.max_messages", lambda config: config.recovery.max_messages != _DEFAULT.recovery.max_messages),
+)
+"""Settings without effect yet, each with the test for whether it is set. A line goes when its feature lands."""
+
+
+def not_in_effect(config: Config) -> list[str]:
+    """One sentence for each setting of `config` that this version accepts but does not act on."""
+    return [
+        f"{path}: is accepted, but has no effect in this version"
+        for path, is_set in NOT_IN_EFFECT
+        if is_set(config)
+    ]

@@ -1,0 +1,91 @@
+"""`load`: file, environment and command line → a checked `Config`, or every problem at once."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from rtserver.config import check
+from rtserver.config.check_names import repeated_names
+from rtserver.config.environment import from_environment, merge
+from rtserver.config.explain import explain
+from rtserver.config.interpolate import interpolate
+from rtserver.config.problem import ConfigError, Problem
+from rtserver.config.schema import Config
+from rtserver.config.secret_files import read_secret_files
+from rtserver.config.source import read_file
+
+__all__ = ["ConfigError", "Problem", "load"]
+
+Source = str | Path | Mapping[str, Any] | None
+
+
+def load(
+    source: Source, *, env: Mapping[str, str] = os.environ, overrides: Mapping[str, Any] | None = None
+) -> Config:
+    """Make the configuration from `source`: the path of a YAML file, its data, or None for all defaults.
+
+    `RTSERVER__SECTION__KEY` variables of `env` override the source, `overrides` (nested like the file)
+    override both. Raises ConfigError with every problem found.
+    """
+    raw = read_file(Path(source)) if isinstance(source, str | Path) else source or {}
+    problems: list[Problem] = []
+    data: dict[str, Any] = interpolate(raw, env, problems)
+    origins = from_environment(data, env, problems)
+    merge(data, overrides or {})
+    read_secret_files(Config, data, problems)
+    problems.extend(repeated_names(data))
+    config = _validated(data, problems)
+    if config is None or problems:
+        raise ConfigError(_told(problems, origins))
+    return config
+
+
+def _validated(data: dict[str, Any], problems: list[Problem]) -> Config | None:
+    known = {problem.path for problem in problems}
+    config: Config | None
+    try:
+        config = Config.model_validate(data)
+    except ValidationError as error:
+        # A value that was complained about before gets no second complaint about what is left of it.
+        problems.extend(problem for problem in explain(error, Config) if problem.path not in known)
+        config = _without_faults(data, error)
+    if config is not None:
+        problems.extend(check.problems(config, {problem.path for problem in problems}))
+    return config
+
+
+def _without_faults(data: dict[str, Any], error: ValidationError) -> Config | None:
+    # With defaults in the place of faults the rest can still be checked. It takes a few rounds: a mapping
+    # that has lost a required key goes in the next one.
+    for _ in range(4):
+        try:
+            _drop(data, error)
+            return Config.model_validate(data)
+        except ValidationError as next_error:
+            error = next_error
+    return None
+
+
+def _drop(data: dict[str, Any], error: ValidationError) -> None:
+    for finding in error.errors(include_url=False, include_input=False):
+        loc = finding["loc"][:-1] if finding["type"] == "missing" else finding["loc"]
+        below: Any = data
+        for step, following in zip(loc, (*loc[1:], 0), strict=True):
+            # A list with a fault goes as a whole, because the places of its items must stay what they are.
+            if isinstance(following, int) or following == "[key]":
+                below.pop(step, None)
+                break
+            below = below.get(step, {})
+
+
+def _told(problems: list[Problem], origins: Mapping[str, str]) -> list[Problem]:
+    # In the order of the sections, and with the variable's name where the value came from the environment.
+    order = {name: index for index, name in enumerate(Config.model_fields)}
+    told = [
+        Problem(p.path, f"{p.message} (from {origins[p.path]})" if p.path in origins else p.message, p.hint)
+        for p in problems
+    ]
+    return sorted(told, key=lambda problem: order.get(problem.section, -1))

@@ -1,0 +1,68 @@
+"""Sections about what stands behind a node: `store`, `broker`, `ingest`."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from rtserver.config.section import Section
+from rtserver.config.types import BrokerUrl, PositiveDuration, PostgresUrl, StoreUrl, TargetName, Text, Texts
+
+
+class Store(Section):
+    """What survives a restart: webhook outbox, notifications, revocations."""
+
+    url: Annotated[StoreUrl, Field(repr=False)] = "sqlite:///rtserver.db"
+    """sqlite:///FILE, postgresql://… or memory://."""
+    url_file: Path | None = None
+    """File to read `url` from."""
+
+
+class Broker(Section):
+    """What joins nodes."""
+
+    url: Annotated[BrokerUrl, Field(repr=False)] = "memory://"
+    """memory:// (one node), redis://… or rediss://…."""
+    url_file: Path | None = None
+    """File to read `url` from."""
+    lease: PositiveDuration = 10.0
+    """A dead node is noticed within two of these."""
+
+
+class KafkaSource(Section):
+    """Topics whose records are published to rooms."""
+
+    name: TargetName
+    """Name in logs and metrics."""
+    bootstrap_servers: Annotated[Texts, Field(min_length=1)]
+    """Brokers, HOST:PORT."""
+    topics: Annotated[Texts, Field(min_length=1)]
+    """Topics to read."""
+    group_id: Text = "rtserver"
+    """Consumer group."""
+    auto_offset_reset: Literal["earliest", "latest"] = "latest"
+    """Where a group without an offset starts."""
+    dead_letter_topic: Text | None = None
+    """Topic for records that cannot be published; null logs and skips them."""
+
+
+class PostgresSource(Section):
+    """NOTIFY payloads or rows of a table, published to rooms. Exactly one of `channel` and `table`."""
+
+    name: TargetName
+    """Name in logs and metrics."""
+    dsn: Annotated[PostgresUrl, Field(repr=False)]
+    """postgresql://…."""
+    dsn_file: Path | None = None
+    """File to read `dsn` from."""
+    channel: Text | None = None
+    """Channel to LISTEN on."""
+    table: Text | None = None
+    """Outbox table to read."""
+
+
+class Ingest(Section):
+    """Streams whose records become publications."""
+
+    kafka: tuple[KafkaSource, ...] = ()
+    postgres: tuple[PostgresSource, ...] = ()
