@@ -1,0 +1,1 @@
+"""The contract, shown from outside: the real command, real clients, real sockets."""

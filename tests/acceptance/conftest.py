@@ -1,0 +1,67 @@
+# ruff: noqa: D401 (a noun says what it returns)
+"""Fixtures of the acceptance tests: the running server and the clients."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from .harness.node_client import TRANSPORTS, Driver, Node, missing
+from .harness.server import Server, Servers
+
+
+@pytest.fixture(scope="session")
+def driver() -> Iterator[Driver]:
+    """The one Node process with all JavaScript clients."""
+    lacking = missing()
+    if lacking is not None:
+        if os.environ.get("CI", "").lower() in ("1", "true", "yes"):
+            pytest.fail(lacking, pytrace=False)
+        pytest.skip(lacking)
+    driver = Driver()
+    yield driver
+    driver.close()
+
+
+@pytest.fixture
+async def node(driver: Driver):
+    """Stock socket.io-client; what a test opens is closed behind it."""
+    node = Node(driver)
+    yield node
+    node.close()
+
+
+@pytest.fixture(params=list(TRANSPORTS))
+def transports(request: pytest.FixtureRequest) -> str:
+    """Every way a client connects: WebSocket alone, long-polling alone, and the default with its upgrade."""
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def module_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """For servers that the tests of a module share."""
+    servers = Servers(tmp_path_factory.mktemp("servers"))
+    yield servers
+    servers.close()
+
+
+@pytest.fixture(scope="module")
+def server(module_servers: Servers) -> Server:
+    """The common server of a module: auth none, quiet limits. Use `unique` names on it."""
+    return module_servers.serve()
+
+
+@pytest.fixture
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """For the servers of one test."""
+    servers = Servers(tmp_path_factory.mktemp("servers"))
+    yield servers
+    servers.close()
+
+
+@pytest.fixture
+def serve(servers: Servers) -> Callable[..., Server]:
+    """`serve(config, *args)`: a server of this test's own."""
+    return servers.serve

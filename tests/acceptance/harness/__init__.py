@@ -1,0 +1,1 @@
+"""What starts the real server and speaks to it: nothing here imports rtserver."""
