@@ -61,7 +61,7 @@ need_node() {
     hint="install Node.js 20.19 or newer with npm (Debian, Ubuntu: apt-get install nodejs npm; macOS: brew install node)"
     have node || die "the pages and the JavaScript tests need node, which is not on the PATH; $hint"
     have npm || die "node is here but npm is not; $hint"
-    node -e 'const [a, b] = process.versions.node.split("."); process.exit(a * 100 + +b < 2019)' || die "node $(node -p process.versions.node) is too old; $hint"
+    node -e 'const [a, b] = process.versions.node.split("."); process.exit(a * 100 + +b < 2019 ? 1 : 0)' || die "node $(node -p process.versions.node) is too old; $hint"
 }
 
 # The browser tests look for these themselves, and say what to install when there is none.
