@@ -16,8 +16,7 @@ DEMO_SOURCES := $(shell find client_demo \( -name node_modules -o -name dist -o 
 WEB := rtserver/web/index.html
 
 # Every folder with a package-lock.json gets its packages.
-NPM_LOCKS := $(wildcard client_demo/package-lock.json tests/acceptance/*/package-lock.json bench/package-lock.json \
-	bench/*/package-lock.json)
+NPM_LOCKS := $(shell find client_demo tests bench -name node_modules -prune -o -name package-lock.json -print 2>/dev/null)
 NPM_TEST_LOCKS := $(filter-out bench/%,$(NPM_LOCKS))
 NPM_BENCH_LOCKS := $(filter bench/%,$(NPM_LOCKS))
 npm_stamps = $(patsubst %/package-lock.json,%/node_modules/.installed,$(1))
