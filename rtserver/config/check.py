@@ -91,7 +91,7 @@ NOT_IN_EFFECT: tuple[tuple[str, Callable[[Config], bool]], ...] = (
     ("recovery.window", lambda config: config.recovery.window != _DEFAULT.recovery.window),
     ("recovery.max_messages", lambda config: config.recovery.max_messages != _DEFAULT.recovery.max_messages),
 )
-"""Settings without effect yet, each with the test for whether it is set. A line goes when its feature lands."""
+"""Settings without effect yet, with the test for whether one is set. A line goes when its feature lands."""
 
 
 def not_in_effect(config: Config) -> list[str]:
@@ -101,3 +101,13 @@ def not_in_effect(config: Config) -> list[str]:
         for path, is_set in NOT_IN_EFFECT
         if is_set(config)
     ]
+
+
+def advice(config: Config) -> Iterator[str]:
+    """Yield a sentence for each setting of `config` that works but is weaker than it should be."""
+    secret = config.auth.jwt.secret
+    if secret is not None and len(secret.get_secret_value().encode()) < 32:
+        yield "auth.jwt.secret: is shorter than 32 bytes, so it may be guessed"
+    for index, target in enumerate(config.webhooks.targets):
+        if not target.secrets:
+            yield f"webhooks.targets[{index}].secrets: is empty, so the receiver cannot know the sender"

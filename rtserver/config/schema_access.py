@@ -47,7 +47,7 @@ class Auth(Section):
     """Who a client is."""
 
     mode: Literal["none", "optional", "required"] = "none"
-    """none: clients say who they are; optional: a token is verified if there is one; required: all need one."""
+    """none: clients say who they are; optional: a token is verified if given; required: all need one."""
     open_to_network: bool = False
     """Allow mode none on an address that others can reach."""
     jwt: Jwt = Jwt()

@@ -22,7 +22,7 @@ class RoomPolicy(Section):
     """Rules for the rooms whose name matches; the first policy that matches wins."""
 
     match: Text
-    """Name of the room, `*` standing for any characters."""
+    """Name of the room; `*` stands for any characters, `?` for one."""
     join: Literal["anyone", "authenticated", "claim", "nobody"] = "anyone"
     """Who may join."""
     publish: Literal["anyone", "authenticated", "members", "claim", "nobody"] = "members"
