@@ -1,0 +1,68 @@
+"""The table in Markdown, for people and for docs/performance.md."""
+
+from bench.servers import ALL
+from bench.summary import Line
+
+NOTHING = "\N{EN DASH}"
+METHOD = (
+    "One server at a time, pinned to one core; the load generator (C, epoll, one thread) pinned to the other.",
+    "Everything is on loopback, over WebSocket, without compression.",
+    "rtserver runs its shipped config.yaml with every default on: rate limits, history, presence, recovery.",
+    "The peers are written as their users would write them: they relay what the client sent.",
+    "rtserver adds id, sender, username, timestamp and offset to it, so its frames are longer.",
+    "CPU time is the server's own, user and system, from the scheduler's nanosecond clock.",
+    "The servers take turns within a round; ratios are formed within a round, and their median is shown.",
+    "Publishers take turns, so that nobody exceeds the shipped limit of 100 events per second and client.",
+)
+
+
+def markdown(lines: list[Line], machine: dict[str, str], date: str, rounds: int) -> str:
+    """Return the whole result."""
+    parts = [
+        table(lines),
+        f"Measured on {date}, {rounds} round{'s' if rounds != 1 else ''}.",
+        "\n".join(f"- {sentence}" for sentence in METHOD),
+        "\n".join(f"- {name}: {value}" for name, value in machine.items() if value),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def table(lines: list[Line]) -> str:
+    """Return the table alone."""
+    head = ["work", "unit", *(server.title for server in ALL), "ratio to Node", "at most", "goal", "met"]
+    rows = [head, ["---", "---", *["---:"] * (len(ALL) + 1), "---:", "---:", "---"], *map(_cells, lines)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
+
+
+def _cells(line: Line) -> list[str]:
+    row = line.row
+    values = [_number(line.values.get(server.name)) for server in ALL]
+    ratio = f"**{_number(line.ratio)}**"
+    if line.spread and line.spread[0] != line.spread[1]:
+        ratio += f" ({_number(line.spread[0])} to {_number(line.spread[1])})"
+    at_most, goal = _number(row.at_most), _number(row.goal)
+    if row.against == "itself":
+        ratio += " to itself"
+    if row.floor_at_most is not None:
+        ratio += f"; {_number(line.to_floor)} of C"
+        at_most += f"; {_number(row.floor_at_most)} of C"
+        goal += f"; {_number(row.floor_goal)} of C"
+    if row.flat_at_most is not None:
+        ratio += f"; {_number(line.flat)} times one of 1000"
+        at_most += f"; flat ({_number(row.flat_at_most)})"
+    return [row.title, row.unit, *values, ratio, at_most, goal, _verdict(line)]
+
+
+def _verdict(line: Line) -> str:
+    if line.met is None:
+        return NOTHING
+    verdict = ("yes, goal too" if line.goal_reached else "yes") if line.met else "**no**"
+    return f"{verdict}; {line.refused} refused" if line.refused else verdict
+
+
+def _number(value: float | None) -> str:
+    """Return about three digits."""
+    if value is None:
+        return NOTHING
+    decimals = 0 if value >= 100 else 1 if value >= 10 else 2 if value >= 0.1 else 3
+    return f"{value:.{decimals}f}"

@@ -1,0 +1,157 @@
+"""What is done to a server for each group of rows that shares one set of clients."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from bench import processes
+from bench.generator import load_on
+from bench.servers import ALL, NODE, RTSERVER, STOCK, Running, Server
+
+Figures = dict[str, Any]
+"""`value`, the figure of the row, and whatever explains it."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long and how large."""
+
+    seconds: float
+    warm: float
+    idle: int
+    """Clients of the memory row."""
+    leaving: tuple[int, int]
+    """Fewest and most clients that leave at once."""
+    stall_seconds: float
+
+
+FULL = Pace(seconds=3, warm=1, idle=5000, leaving=(1000, 8000), stall_seconds=14)
+QUICK = Pace(seconds=1, warm=0.5, idle=5000, leaving=(1000, 4000), stall_seconds=3)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Measures one or more rows on a freshly started server."""
+
+    rows: tuple[str, ...]
+    servers: tuple[Server, ...]
+    measure: Callable[[Running, Pace], dict[str, Figures]]
+
+
+def _cpu(answer: Figures) -> Figures:
+    return {"value": answer["cpu_us"], **answer}
+
+
+def _acknowledged(server: Running, pace: Pace) -> dict[str, Figures]:
+    """Send 16 000 events a second, 80 from each client: rtserver allows 100."""
+    with load_on(server) as load:
+        load.open(clients=200, rooms=0)
+        answer = load.run(verb="ping", rate=16000, publishers=200, seconds=pace.seconds, warm=pace.warm)
+    return {"ack": _cpu(answer)}
+
+
+def _crowd(server: Running, pace: Pace) -> dict[str, Figures]:
+    """Fill one room; all members publish in turn, so that none of them meets a rate limit."""
+    found = {}
+    with load_on(server) as load:
+        load.open(clients=1000, rooms=1)
+        for inflight in (1, 4, 32):
+            answer = load.run(inflight=inflight, publishers=1000, seconds=pace.seconds, warm=pace.warm)
+            found[f"chat-{inflight}"] = _cpu(answer)
+    return found
+
+
+def _small_rooms(server: Running, pace: Pace) -> dict[str, Figures]:
+    """Fill 200 rooms, one publication per room under way."""
+    with load_on(server) as load:
+        load.open(clients=1000, rooms=200)
+        answer = load.run(inflight=200, publishers=1000, seconds=pace.seconds, warm=pace.warm)
+    return {"rooms": _cpu(answer)}
+
+
+def _memory(server: Running, pace: Pace) -> dict[str, Figures]:
+    """Hold clients that joined a room of 50 and then do nothing."""
+    before = processes.resident_kb(server.pids)
+    with load_on(server) as load:
+        load.open(clients=pace.idle, rooms=max(1, pace.idle // 50))
+        time.sleep(1)
+        after = processes.resident_kb(server.pids)
+    return {"memory": {"value": (after - before) / pace.idle, "before_kb": before, "after_kb": after}}
+
+
+def _leaving(server: Running, pace: Pace) -> dict[str, Figures]:
+    """Hang up all clients and count the CPU until nothing follows; rtserver lets them go after 5 s."""
+    few, many = ((count, _cpu_of_leaving(server, count)) for count in pace.leaving)
+    per_client = {count: seconds * 1e6 / count for count, seconds in (few, many)}
+    return {
+        "leaving": {
+            "value": per_client[many[0]],
+            "flat": per_client[many[0]] / per_client[few[0]] if per_client[few[0]] else 0.0,
+            "us_per_client": per_client,
+        }
+    }
+
+
+def _cpu_of_leaving(server: Running, clients: int) -> float:
+    with load_on(server) as load:
+        load.open(clients=clients, rooms=max(1, clients // 50))
+        time.sleep(1)
+        before = processes.cpu_seconds(server.pids)
+        load.leave()
+        return _cpu_until_quiet(server) - before
+
+
+def _cpu_until_quiet(server: Running, most: float = 60.0) -> float:
+    """Return the CPU clock at the end of the last busy moment."""
+    quiet = 6.5 if server.server is RTSERVER else 2.0
+    end = time.monotonic() + most
+    used = seen = processes.cpu_seconds(server.pids)
+    busy_until = time.monotonic()
+    while time.monotonic() < min(end, busy_until + quiet):
+        time.sleep(0.25)
+        before, seen = seen, processes.cpu_seconds(server.pids)
+        if seen - before > 0.25 * 0.02:  # less is timers, not work
+            busy_until = time.monotonic()
+            used = seen
+    return used
+
+
+def _steady(server: Running, pace: Pace) -> dict[str, Figures]:
+    """Publish by the clock: latency counts from the moment a publication was due, late or not."""
+    with load_on(server) as load:
+        load.open(clients=100, rooms=1)
+        answer = load.run(rate=300, publishers=100, seconds=2 * pace.seconds, warm=pace.warm)
+    return {"steady": {"value": answer["p99_ms"], **answer}}
+
+
+def _stalled(server: Running, pace: Pace) -> dict[str, Figures]:
+    """Look at the same 200 members before and after 10 others in their room stop reading for good."""
+    options = {
+        "rate": 300,
+        "publishers": 200,
+        "seconds": pace.stall_seconds,
+        "warm": 2 * pace.warm,
+        "size": 256,
+    }
+    with load_on(server) as load:
+        load.open(clients=210, rooms=1, narrow=10)
+        without = load.run(**options)
+        load.stall(10)
+        stalled = load.run(**options)
+    return {"stall": {**stalled, "value": _ratio(stalled, without), "without": without}}
+
+
+def _ratio(stalled: Figures, without: Figures) -> float:
+    return float(stalled["p99_ms"] / without["p99_ms"]) if without["p99_ms"] else 0.0
+
+
+SCENARIOS = (
+    Scenario(("ack",), (RTSERVER, NODE, STOCK), _acknowledged),
+    Scenario(("chat-1", "chat-4", "chat-32"), ALL, _crowd),
+    Scenario(("rooms",), ALL, _small_rooms),
+    Scenario(("memory",), (RTSERVER, NODE, STOCK), _memory),
+    Scenario(("leaving",), (RTSERVER, NODE, STOCK), _leaving),
+    Scenario(("steady",), (RTSERVER, NODE, STOCK), _steady),
+    Scenario(("stall",), (RTSERVER, NODE), _stalled),
+)
