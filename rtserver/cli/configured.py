@@ -42,7 +42,8 @@ def configured(path: Path, overrides: Mapping[str, Any] | None = None) -> Config
 def check_key(config: Config) -> None:
     """Raise ConfigError when the key for tokens cannot be used, which only the cryptography library can tell."""
     if config.auth.mode != "none":
-        from rtserver.auth.tokens import TokenVerifier
+        # Only who uses tokens waits for the cryptography library to be loaded.
+        from rtserver.auth.tokens import TokenVerifier  # noqa: PLC0415
 
         TokenVerifier(config.auth.jwt)
 

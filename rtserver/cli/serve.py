@@ -27,6 +27,7 @@ def serve(
     overrides: dict[str, Any] = {"server": given} if given else {}
     settings = configured(config, overrides)
     warn(settings)
-    from rtserver.server import serve as run
+    # After the configuration: a mistake in it is told at once, before the server's libraries are loaded.
+    from rtserver.server import serve as run  # noqa: PLC0415
 
     ctx.exit(run(settings, app, workers))

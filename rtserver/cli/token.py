@@ -12,7 +12,7 @@ from rtserver.config.units import parse_duration
 from rtserver.protocol.names import normal_name
 
 
-class _Ttl(click.ParamType):
+class _Ttl(click.ParamType[float]):
     name = "duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
@@ -23,7 +23,7 @@ class _Ttl(click.ParamType):
         return seconds if seconds > 0 else self.fail("must be more than 0", param, ctx)
 
 
-class _Name(click.ParamType):
+class _Name(click.ParamType[str]):
     name = "name"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
@@ -51,7 +51,8 @@ def token(
 ) -> None:
     """Print a JWT signed with auth.jwt.secret."""
     settings = configured(config)
-    from rtserver.auth.tokens import sign
+    # After the configuration: --help and a mistake in the file need no cryptography library.
+    from rtserver.auth.tokens import sign  # noqa: PLC0415
 
     now = time.time()
     claims: dict[str, Any] = {"sub": user, "exp": int(now + ttl), "jti": uuid.uuid4().hex}
