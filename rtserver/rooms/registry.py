@@ -35,12 +35,12 @@ class Member:
 
 
 class Change(NamedTuple):
-    """What a join or a leave changed: did it happen, for the member, for the room, and how many are in it now."""
+    """What a join or a leave changed: did it happen, for the member, for the room; and the members now."""
 
     happened: bool
     member: bool
     room: bool
-    count: int
+    total: int
 
 
 class Registry:

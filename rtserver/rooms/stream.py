@@ -65,7 +65,7 @@ class Stream:
     def after(self, since: int, limit: int, now: float, before: int | None = None) -> Page:
         """Return the publications after offset *since*, the latest *limit* of them.
 
-        The page is complete when nothing after *since* was evicted or cut; an offset from the future never is.
+        The page is complete when nothing after *since* was evicted or cut; one from the future never is.
         """
         self.expire(now)
         kept = [p for p in self._kept if p.offset > since]

@@ -1,0 +1,1 @@
+"""Engine.IO v4: bytes to packets to sessions, and back. Knows nothing of rooms."""

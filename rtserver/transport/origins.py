@@ -1,0 +1,50 @@
+"""Which web pages may connect. Browsers send ``Origin``; what sends none is no browser and is not concerned.
+
+The check is ours, before any handshake, for WebSocket as for HTTP: browsers apply CORS to HTTP only (RFC 6454,
+and https://fetch.spec.whatwg.org/#http-cors-protocol).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from rtserver.rooms.patterns import Patterns
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Origins:
+    """The page's own server is always allowed, and every origin that a pattern covers (``https://*.example.com``)."""
+
+    __slots__ = ("_patterns",)
+
+    def __init__(self, allowed: Sequence[str]) -> None:
+        self._patterns = Patterns(pattern.rstrip("/").lower() for pattern in allowed)
+
+    def allows(self, origin: str | None, host: str) -> bool:
+        """Judge an ``Origin`` header for a request to *host* (its ``Host`` header).
+
+        Schemes are not compared for the own host: behind a proxy that ends TLS the server sees ``http``.
+        """
+        if origin is None:
+            return True
+        origin = origin.lower()
+        parts = urlsplit(origin)
+        own = parts.scheme in ("http", "https") and _bare(parts.netloc) == _bare(host.lower())
+        return own or self._patterns.match(origin)
+
+
+def cors_headers(origin: str | None) -> Headers:
+    """Return what lets a page of an allowed foreign origin read the response."""
+    if origin is None:
+        return []
+    return [
+        (b"access-control-allow-origin", origin.encode("latin-1")),
+        (b"access-control-allow-credentials", b"true"),
+        (b"vary", b"Origin"),
+    ]
+
+
+def _bare(netloc: str) -> str:
+    return netloc.removesuffix(":80").removesuffix(":443")

@@ -1,0 +1,76 @@
+"""What goes out: packets that belong together, encoded once per wire format however many clients get them."""
+
+from __future__ import annotations
+
+import zlib
+
+from rtserver.transport import frames, packets
+
+
+class Outbound:
+    """One or more Engine.IO packets that must arrive together and in order (an event and its attachments).
+
+    ``frames`` are final WebSocket bytes, ``payload`` is the long-polling form. Both are made when first asked for
+    and shared by all recipients. ``size`` is what a lane counts for it, in bytes.
+    """
+
+    __slots__ = ("_deflated", "_frames", "_payload", "packets", "size")
+
+    def __init__(self, *parts: str | bytes) -> None:
+        self.packets = parts
+        self.size = sum(map(len, parts))
+        self._frames: bytes | None = None
+        self._deflated: bytes | None = None
+        self._payload: str | None = None
+
+    @classmethod
+    def message(cls, *parts: str | bytes) -> Outbound:
+        """Return the parts as Engine.IO messages: text gets the type digit, binary has none."""
+        return cls(*(packets.MESSAGE + part if isinstance(part, str) else part for part in parts))
+
+    @property
+    def frames(self) -> bytes:
+        """The packets as uncompressed WebSocket frames, one after the other."""
+        if self._frames is None:
+            self._frames = b"".join(map(_frame, self.packets))
+        return self._frames
+
+    @property
+    def deflated(self) -> bytes:
+        """The packets as WebSocket frames compressed without context takeover (RFC 7692, section 7.2.1)."""
+        if self._deflated is None:
+            self._deflated = b"".join(map(_deflated_frame, self.packets))
+        return self._deflated
+
+    @property
+    def payload(self) -> str:
+        """The packets as a part of a long-polling payload."""
+        if self._payload is None:
+            self._payload = packets.SEPARATOR.join(map(packets.encode_part, self.packets))
+        return self._payload
+
+
+# Smaller messages grow or gain nothing by compression.
+_WORTH_DEFLATING = 512
+
+
+def _frame(packet: str | bytes) -> bytes:
+    if isinstance(packet, str):
+        return frames.encode(frames.TEXT, packet.encode())
+    return frames.encode(frames.BINARY, bytes(packet))
+
+
+def _deflated_frame(packet: str | bytes) -> bytes:
+    if len(packet) < _WORTH_DEFLATING:
+        return _frame(packet)
+    data = packet.encode() if isinstance(packet, str) else bytes(packet)
+    deflate = zlib.compressobj(wbits=-15)
+    # Section 7.2.1 wants the tail 00 00 ff ff of a sync flush cut off.
+    squeezed = (deflate.compress(data) + deflate.flush(zlib.Z_SYNC_FLUSH))[:-4]
+    return frames.encode(frames.TEXT if isinstance(packet, str) else frames.BINARY, squeezed, compressed=True)
+
+
+PING = Outbound(packets.PING)
+NOOP = Outbound(packets.NOOP)
+CLOSE = Outbound(packets.CLOSE)
+PROBE_ANSWER = Outbound(packets.PONG + packets.PROBE)

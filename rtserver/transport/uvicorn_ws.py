@@ -1,0 +1,66 @@
+"""uvicorn's WebSocket protocol class with a door to the fast lane.
+
+The handshake is uvicorn's. An application that finds `endpoint.DIRECT` in the scope's extensions may take the
+connection over after it; one that does not look is served as by uvicorn alone. Everything here that uvicorn does not
+promise is pinned by the version range in pyproject.toml and by the tests of both paths on the wire.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
+from websockets.http11 import Request
+from websockets.server import ServerProtocol
+
+from rtserver.transport.direct import DirectLane
+from rtserver.transport.endpoint import DIRECT
+
+
+class DirectWebSocketProtocol(WebSocketsSansIOProtocol):
+    """One WebSocket connection during its handshake, and after it when nobody takes it over."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.config.ws_per_message_deflate:
+            # Without context takeover a broadcast is compressed once for all, and no connection keeps a window.
+            compression = ServerPerMessageDeflateFactory(
+                server_no_context_takeover=True, client_no_context_takeover=True
+            )
+            self.conn = ServerProtocol(extensions=[compression], max_size=self.config.ws_max_size)
+
+    def handle_connect(self, event: Request) -> None:
+        """Offer the direct line in the scope; the application's task has not started yet."""
+        super().handle_connect(event)
+        if self.response.status_code == 101:
+            cast("dict[str, Any]", self.scope["extensions"])[DIRECT] = self.take_over
+
+    def take_over(self, lane: DirectLane, greeting: bytes) -> None:
+        """Finish the handshake, with *greeting* (frames) in the same write, and leave the transport to *lane*."""
+        self.handshake_complete = True
+        transport = self.transport
+        if self.disconnected or transport.is_closing():
+            lane.receiver.on_lost("transport close")
+            return
+        del self.response.headers["Date"]
+        self.conn.send_response(self.response)
+        transport.write(b"".join(self.conn.data_to_send()) + greeting)
+        # A client need not wait for the 101 to send: what it sent lies in the handshake parser.
+        early = bytes(self.conn.reader.buffer)
+        self.connections.discard(self)
+        lane.attach(transport, self.connections, compressed=bool(self.conn.extensions))
+        # The application's task ends now, and uvicorn would close the transport that is no longer its own.
+        self.transport = cast("Any", _Gone())
+        if early:
+            lane.data_received(early)
+
+
+class _Gone:
+    """What is left of a transport that another protocol has taken over."""
+
+    def close(self) -> None:
+        pass
+
+    def is_closing(self) -> bool:
+        return True
