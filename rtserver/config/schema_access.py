@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from rtserver.config.section import Section
-from rtserver.config.types import Duration, HttpUrl, Secret, Secrets, Text, Texts, listed
+from rtserver.config.types import Duration, HttpUrl, Secret, Secrets, Text, Texts
+from rtserver.config.values import listed
 
 Algorithm = Literal[
     "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "EdDSA"

@@ -6,7 +6,16 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from rtserver.config.section import Section
-from rtserver.config.types import BrokerUrl, PositiveDuration, PostgresUrl, StoreUrl, TargetName, Text, Texts
+from rtserver.config.types import (
+    BrokerUrl,
+    PositiveDuration,
+    PostgresUrl,
+    Servers,
+    StoreUrl,
+    TargetName,
+    Text,
+    Texts,
+)
 
 
 class Store(Section):
@@ -34,7 +43,7 @@ class KafkaSource(Section):
 
     name: TargetName
     """Name in logs and metrics."""
-    bootstrap_servers: Annotated[Texts, Field(min_length=1)]
+    bootstrap_servers: Servers
     """Brokers, HOST:PORT."""
     topics: Annotated[Texts, Field(min_length=1)]
     """Topics to read."""

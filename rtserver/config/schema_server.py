@@ -6,9 +6,10 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, IPvAnyNetwork
 
 from rtserver.config.section import Section
-from rtserver.config.types import Duration, Origins, PositiveDuration, Size, Text, UrlPath, listed
+from rtserver.config.types import Duration, Origins, PositiveDuration, Size, Text, UrlPath
+from rtserver.config.values import listed, number
 
-Port = Annotated[int, Field(ge=0, le=65535)]
+Port = Annotated[int, BeforeValidator(number), Field(ge=0, le=65535)]
 Transport = Literal["polling", "websocket"]
 
 

@@ -19,8 +19,8 @@ from rtserver.config.types import (
     SigningSecrets,
     TargetName,
     Text,
-    listed,
 )
+from rtserver.config.values import listed, number
 
 EVENT_TYPES = (
     "server-status",
@@ -63,7 +63,7 @@ class Retry(Section):
 
     schedule: tuple[Duration, ...] = (1.0, 5.0, 30.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0)
     """Waiting times between the attempts; after the last the delivery is dead."""
-    jitter: Annotated[float, Field(ge=0, le=1)] = 0.1
+    jitter: Annotated[float, BeforeValidator(number), Field(ge=0, le=1)] = 0.1
     """Random share added to or taken from each waiting time, 0 to 1."""
 
 
