@@ -9,9 +9,10 @@ from rtserver.transport import packets, polling, requests
 from rtserver.transport.direct import DirectLane
 from rtserver.transport.lane import Lane
 from rtserver.transport.origins import cors_headers
+from rtserver.transport.outbound import Outbound
 from rtserver.transport.polling import PollingLane, PollOverlapError
 from rtserver.transport.requests import Denial, EngineRequest, Headers, Receive, Scope, Send
-from rtserver.transport.session import Session
+from rtserver.transport.session import Session, Upgrade
 from rtserver.transport.websocket import AsgiLane
 
 if TYPE_CHECKING:
@@ -139,28 +140,34 @@ async def _websocket(
     await receive()  # websocket.connect
     direct = scope.get("extensions", {}).get(DIRECT)
     lane: DirectLane | AsgiLane = DirectLane(engine.wire) if direct else AsgiLane(engine.limits, _NOBODY)
-    greeting = b""
-    if request.sid is not None:
-        session = engine.sockets.get(request.sid)
-        if session is None:
-            raise requests.unknown_session()
-        if not isinstance(session.lane, PollingLane) or not engine.allow_upgrades:
-            raise requests.bad_request()
-        engine.begin_upgrade(session, lane)
-    else:
+    opening: Outbound | None = None
+    upgrade: Upgrade | None = None
+    if request.sid is None:
         _check_admission(engine, scope)
-        session = await _open_websocket(engine, lane, scope)
-        greeting = engine.greeting(session, []).frames if direct else b""
-    if direct:
+        opening = engine.greeting(await _open_websocket(engine, lane, scope), [])
+    else:
+        upgrade = _upgrade(engine, request.sid, lane)
+    if isinstance(lane, DirectLane):
         # The OPEN packet leaves in the same write as the 101: a client whose line died between the two would wait
         # for its own connect timeout.
-        direct(lane, greeting)
-        return
-    await send({"type": "websocket.accept"})
-    if request.sid is None:
-        await send({"type": "websocket.send", "text": engine.greeting(session, []).packets[0]})
-    assert isinstance(lane, AsgiLane)
-    await lane.run(receive, send)
+        direct(lane, opening.frames if opening is not None else b"")
+    else:
+        await send({"type": "websocket.accept"})
+        if opening is not None:
+            await send({"type": "websocket.send", "text": opening.packets[0]})
+    if upgrade is not None:
+        upgrade.begin()
+    if isinstance(lane, AsgiLane):
+        await lane.run(receive, send)
+
+
+def _upgrade(engine: EngineServer, sid: str, lane: Lane) -> Upgrade:
+    session = engine.sockets.get(sid)
+    if session is None:
+        raise requests.unknown_session()
+    if not engine.allow_upgrades:
+        raise requests.bad_transport()
+    return engine.new_upgrade(session, lane)
 
 
 async def _open_websocket(engine: EngineServer, lane: Lane, scope: Scope) -> Session:

@@ -130,11 +130,12 @@ class EngineServer(engineio.AsyncServer, SessionEvents):  # type: ignore[misc]  
         }
         return Outbound("0" + orjson.dumps(hello).decode())
 
-    def begin_upgrade(self, session: Session, lane: Lane) -> None:
+    def new_upgrade(self, session: Session, lane: Lane) -> Upgrade:
         """Let *lane* probe; it has as long as a heartbeat's answer."""
         upgrade = Upgrade(session, lane)
         lane.receiver = upgrade
         self._probes.add(upgrade)
+        return upgrade
 
     def last_words(self, sid: str) -> PollingLane | None:
         """Return, once, what an ended polling session still had to say."""
@@ -158,7 +159,7 @@ class EngineServer(engineio.AsyncServer, SessionEvents):  # type: ignore[misc]  
     def ended(self, session: Session, reason: str) -> None:
         """Forget the session and tell the ``disconnect`` handler, after what the client asked for before."""
         self.sockets.pop(session.sid, None)
-        if isinstance(session.lane, PollingLane) and session.lane.unheard:
+        if reason == "server disconnect" and isinstance(session.lane, PollingLane) and session.lane.unheard:
             self._last_words[session.sid] = session.lane
             self._forget.add(session.sid)
         handler = self.handlers.get("disconnect")

@@ -214,6 +214,14 @@ class Upgrade:
         if self.probed:
             self._session.probe_lost()
 
+    def begin(self) -> None:
+        """End at once when the session cannot be upgraded (any more).
+
+        The handshake has succeeded by then: the reference implementation, too, accepts and then closes.
+        """
+        if self._session.state is not State.POLLING:
+            self._fail()
+
     def expire(self) -> None:
         """End a probe that took too long; does nothing once the upgrade is complete."""
         if self._lane.receiver is self:

@@ -36,6 +36,12 @@ class DirectWebSocketProtocol(WebSocketsSansIOProtocol):
         if self.response.status_code == 101:
             cast("dict[str, Any]", self.scope["extensions"])[DIRECT] = self.take_over
 
+    async def send(self, message: Any) -> None:
+        """Send; a refusal with an HTTP status completes the handshake, which uvicorn forgets to note."""
+        await super().send(message)
+        if self.close_sent:
+            self.handshake_complete = True
+
     def take_over(self, lane: DirectLane, greeting: bytes) -> None:
         """Finish the handshake, with *greeting* (frames) in the same write, and leave the transport to *lane*."""
         self.handshake_complete = True
