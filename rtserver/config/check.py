@@ -41,23 +41,10 @@ def _tls(config: Config) -> Iterator[Problem]:
             yield Problem(f"server.tls.{name}", f"{path} is not a file")
 
 
-def _drain(config: Config) -> Iterator[Problem]:
-    drain = config.server.drain
-    if drain.delay + drain.spread > drain.timeout:
-        yield Problem("server.drain.timeout", "must not be shorter than delay and spread together")
-
-
-def _recovery(config: Config) -> Iterator[Problem]:
-    if config.recovery.grace > config.recovery.window:
-        yield Problem("recovery.grace", "must not be longer than recovery.window")
-
-
 CHECKS: tuple[tuple[tuple[str, ...], Check], ...] = (
     (("auth.mode", "auth.open_to_network", "server.host"), _open_to_network),
     (("server.tls",), _tls),
-    (("server.drain",), _drain),
     (("auth.mode", "auth.jwt"), lambda config: jwt_problems(config.auth)),
-    (("recovery.grace", "recovery.window"), _recovery),
 )
 """Each check with the places it looks at."""
 

@@ -44,7 +44,8 @@ def load(
 
 
 def _validated(data: dict[str, Any], problems: list[Problem]) -> Config | None:
-    known = {problem.path for problem in problems}
+    # An unreadable X_file leaves X without a value, which is no problem of its own.
+    known = {path for problem in problems for path in (problem.path, problem.path.removesuffix("_file"))}
     config: Config | None
     try:
         config = Config.model_validate(data)

@@ -1,9 +1,9 @@
 """Sections about what stands behind a node: `store`, `broker`, `ingest`."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from rtserver.config.section import Section
 from rtserver.config.types import (
@@ -68,6 +68,12 @@ class PostgresSource(Section):
     """Channel to LISTEN on."""
     table: Text | None = None
     """Outbox table to read."""
+
+    @model_validator(mode="after")
+    def _reads_one_thing(self) -> Self:
+        if (self.channel is None) == (self.table is None):
+            raise ValueError("must have exactly one of channel and table")
+        return self
 
 
 class Ingest(Section):

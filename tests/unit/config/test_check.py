@@ -1,0 +1,143 @@
+"""Values that have to go together, and what this version does not do."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rtserver.config.check import advice, is_loopback, not_in_effect, problems
+from rtserver.config.load import ConfigError, load
+from rtserver.config.schema import Config
+
+SECRET = "0123456789abcdef0123456789abcdef"
+PUBLIC = "-----BEGIN PUBLIC KEY-----\nAA==\n-----END PUBLIC KEY-----\n"
+
+
+def told(data: dict[str, Any]) -> list[str]:
+    """What is said about `data`; nothing when it is right."""
+    try:
+        load(data, env={})
+    except ConfigError as error:
+        return [str(problem) for problem in error.problems]
+    return []
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [("127.0.0.1", True), ("127.8.8.8", True), ("::1", True), ("[::1]", True), ("localhost", True),
+     ("0.0.0.0", False), ("::", False), ("192.168.0.1", False), ("example.com", False), ("localhost.evil.com", False)],
+)  # fmt: skip
+def test_mode_none_stays_at_home(host: str, loopback: bool) -> None:
+    """Without authentication only a loopback address is served, unless the operator says otherwise."""
+    assert is_loopback(host) is loopback
+    data: dict[str, Any] = {"server": {"host": host}}
+    assert (told(data) == []) is loopback
+    assert told(data | {"auth": {"open_to_network": True}}) == []
+    assert told(data | {"auth": {"mode": "required", "jwt": {"secret": SECRET}}}) == []
+
+
+@pytest.mark.parametrize("mode", ["optional", "required"])
+@pytest.mark.parametrize(
+    ("jwt", "places"),
+    [
+        ({}, ["auth.jwt.secret"]),
+        ({"secret": SECRET}, []),
+        ({"algorithms": ["HS256", "HS512"], "secret": SECRET}, []),
+        ({"secret": SECRET, "public_key": PUBLIC}, ["auth.jwt.public_key"]),
+        ({"secret": PUBLIC}, ["auth.jwt.secret"]),
+        ({"algorithms": ["HS256", "RS256"], "secret": SECRET}, ["auth.jwt.algorithms"]),
+        ({"algorithms": ["HS256", "RS256"], "public_key": PUBLIC}, ["auth.jwt.algorithms"]),
+        ({"algorithms": ["RS256"], "public_key": PUBLIC}, []),
+        ({"algorithms": ["RS256"]}, ["auth.jwt.public_key"]),
+        ({"algorithms": ["ES256"], "public_key": "keys/issuer.pem"}, ["auth.jwt.public_key"]),
+        (
+            {"algorithms": ["ES256"], "public_key": PUBLIC.replace("PUBLIC", "PRIVATE")},
+            ["auth.jwt.public_key"],
+        ),
+        ({"algorithms": ["EdDSA"], "secret": SECRET, "public_key": PUBLIC}, ["auth.jwt.secret"]),
+    ],
+)
+def test_one_usable_key(mode: str, jwt: dict[str, Any], places: list[str]) -> None:
+    """Tokens are verified with exactly one key, of the kind that the algorithms take."""
+    problems = told({"auth": {"mode": mode, "jwt": jwt}})
+    assert [problem.partition(":")[0] for problem in problems] == places
+
+
+@pytest.mark.parametrize("mode", ["none", "required"])
+def test_jwks_is_refused(mode: str) -> None:
+    """A key set that this version cannot fetch keeps the server from starting, in every mode."""
+    jwt = {"algorithms": ["RS256"], "jwks_url": "https://issuer.example/jwks"}
+    assert told({"auth": {"mode": mode, "jwt": jwt}}) == [
+        "auth.jwt.jwks_url: is not available in this version; use auth.jwt.public_key"
+    ]
+
+
+def test_certificate_and_key_come_together(tmp_path: Path) -> None:
+    """TLS needs both files, and both have to be there."""
+    file = tmp_path / "a.pem"
+    file.touch()
+    there, gone = str(file), str(tmp_path / "b.pem")
+    assert told({"server": {"tls": {"cert": there, "key": there}}}) == []
+    assert told({"server": {"tls": {"cert": there}}}) == [
+        "server.tls.key: is required; cert and key come together"
+    ]
+    assert told({"server": {"tls": {"cert": gone, "key": gone}}}) == [
+        f"server.tls.cert: {gone} is not a file",
+        f"server.tls.key: {gone} is not a file",
+    ]
+
+
+def test_sources_are_named_once_and_read_one_thing() -> None:
+    """Names of sources are not repeated, and a PostgreSQL source has a channel or a table."""
+    source = {"name": "p", "dsn": "postgresql://db/x"}
+    data = {
+        "ingest": {"postgres": [source | {"channel": "c"}, source, source | {"channel": "c", "table": "t"}]}
+    }
+    assert told(data) == [
+        "ingest.postgres[1].name: 'p' is already the name of ingest.postgres[0]",
+        "ingest.postgres[2].name: 'p' is already the name of ingest.postgres[0]",
+        "ingest.postgres[1]: must have exactly one of channel and table",
+        "ingest.postgres[2]: must have exactly one of channel and table",
+    ]
+
+
+def test_the_defaults_are_right_and_in_effect() -> None:
+    """An operator who set nothing is told nothing."""
+    assert problems(Config()) == []
+    assert not_in_effect(Config()) == []
+    assert list(advice(Config())) == []
+
+
+def test_settings_without_effect_are_named() -> None:
+    """What is set but does nothing in this version is named by its path, once each."""
+    config = load(
+        {
+            "webhooks": {"targets": [{"name": "a", "url": "http://a"}]},
+            "store": {"url": "memory://"},
+            "broker": {"url": "redis://r"},
+            "recovery": {"window": "1m", "grace": "2s"},
+            "ingest": {"kafka": [{"name": "k", "bootstrap_servers": "a:1", "topics": "t"}]},
+        },
+        env={},
+    )
+    assert [sentence.partition(":")[0] for sentence in not_in_effect(config)] == [
+        "webhooks.targets",
+        "ingest.kafka",
+        "store.url",
+        "broker.url",
+        "recovery.window",
+    ]
+
+
+def test_weak_settings_are_named() -> None:
+    """A short secret and an unsigned target work, and are advised against without showing them."""
+    config = load(
+        {"auth": {"jwt": {"secret": "short"}}, "webhooks": {"targets": [{"name": "a", "url": "http://a"}]}},
+        env={},
+    )
+    sentences = list(advice(config))
+    assert [sentence.partition(":")[0] for sentence in sentences] == [
+        "auth.jwt.secret",
+        "webhooks.targets[0].secrets",
+    ]
+    assert "short," not in str(sentences)
