@@ -1,4 +1,3 @@
-# ruff: noqa: D401 (a noun says what it returns)
 """Fixtures of the acceptance tests: the running server and the clients."""
 
 from __future__ import annotations

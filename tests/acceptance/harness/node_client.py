@@ -1,4 +1,4 @@
-# ruff: noqa: D401, ASYNC109 (a noun says what it returns; a limit in seconds belongs to the call)
+# ruff: noqa: ASYNC109 (a noun says what it returns; a limit in seconds belongs to the call)
 """The stock socket.io-client: one Node process, many clients, driven from Python."""
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import subprocess
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,22 @@ def from_wire(value: Any) -> Any:
     if isinstance(value, list):
         return [from_wire(inner) for inner in value]
     return value
+
+
+async def until(
+    ask: Callable[[], Awaitable[Any]],
+    holds: Callable[[Any], bool],
+    timeout: float = LIMIT,
+    pause: float = 0.05,
+) -> Any:
+    """Ask again and again until the answer holds; returns it."""
+    end = time.monotonic() + timeout
+    answer = await ask()
+    while not holds(answer):
+        assert time.monotonic() < end, f"after {timeout} s the answer still is {answer!r}"
+        await asyncio.sleep(pause)
+        answer = await ask()
+    return answer
 
 
 class RefusedError(AssertionError):

@@ -1,4 +1,4 @@
-# ruff: noqa: D401, ASYNC109 (a noun says what it returns; a limit in seconds belongs to the call)
+# ruff: noqa: ASYNC109 (a noun says what it returns; a limit in seconds belongs to the call)
 """Bare Engine.IO and Socket.IO by hand, for what no decent client would send."""
 
 from __future__ import annotations

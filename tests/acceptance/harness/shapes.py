@@ -1,4 +1,3 @@
-# ruff: noqa: D401 (a noun says what it returns)
 """The shapes of CONTRACT sections 3 to 6: key sets exactly, and what every value must look like."""
 
 from __future__ import annotations
@@ -204,11 +203,16 @@ def check_connect_error(message: str, data: Any, reason: str, *, reconnect: bool
         assert data["reconnect"] is reconnect, data
 
 
-SECRET = "acceptance-secret-of-more-than-thirty-two-bytes"
+SECRET = "acceptance-secret-that-is-long-enough-for-every-hmac-there-is-64-bytes"
 
 
 def token(
-    sub: str = "ada", *, ttl: float = 600, secret: str = SECRET, algorithm: str = "HS256", **claims: Any
+    sub: str | None = "ada",
+    *,
+    ttl: float = 600,
+    secret: str = SECRET,
+    algorithm: str = "HS256",
+    **claims: Any,
 ) -> str:
     """A JWT as a user's backend would make it."""
     now = datetime.now(UTC)
