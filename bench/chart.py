@@ -5,7 +5,7 @@ from math import log2
 
 from bench.summary import Line
 
-WIDTH, LEFT, RIGHT, TOP, STEP = 960, 330, 40, 92, 44
+WIDTH, LEFT, RIGHT, TOP, STEP = 960, 350, 40, 92, 44
 LOWEST, HIGHEST = -6, 5
 """The axis in powers of two."""
 COLOURS = {"rtserver": "#c2410c", "node": "#15803d", "stock": "#1d4ed8", "floor": "#6b7280"}
