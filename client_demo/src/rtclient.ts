@@ -1,0 +1,446 @@
+/**
+ * A typed client for rtserver. Copy this file into your project: its only dependency is socket.io-client 4.
+ *
+ *   const client = new RtClient({ auth: { client_id: "ada", name: "Ada" } });
+ *   client.on("chat", (message) => console.log(message.username, message.message));
+ *   client.connect();
+ *   await client.connected();
+ *   await client.join("lobby");
+ *   await client.chat("Hello!", { room: "lobby" });
+ *
+ * What it adds to a bare socket: every event and acknowledgement has a type, every request is a promise that
+ * rejects with an RtError, rooms are joined again after a reconnect, and the state of the connection is one value.
+ * Requests made while there is no connection reject at once instead of being sent, unseen, minutes later.
+ */
+import { io, type ManagerOptions, type Socket, type SocketOptions } from "socket.io-client";
+
+// ---------------------------------------------------------------------------------------------- what is sent around
+
+/** The reasons a server gives; `not_connected` and `timeout` are this client's own. */
+export type Reason =
+  | "bad_request" | "unauthorized" | "forbidden" | "not_found" | "unknown_event" | "not_a_member"
+  | "message_too_large" | "rate_limited" | "too_many_connections" | "too_many_rooms" | "room_full"
+  | "token_expired" | "token_revoked" | "slow_consumer" | "server_draining" | "kicked"
+  | "handshake_timeout" | "server_error";
+
+export interface ErrorBody {
+  code: number;
+  reason: Reason;
+  message: string;
+  /** Seconds to wait before the next try. */
+  retry_after?: number;
+}
+
+/** Why a connection was refused or is about to end, and whether coming back can help. */
+export interface Goodbye extends ErrorBody {
+  reconnect: boolean;
+}
+
+export type Ack<T = object> = ({ ok: true } & T) | { ok: false; error: ErrorBody };
+type Answer<T = object> = (ack: Ack<T>) => void;
+
+export interface Member {
+  client_id: string;
+  name: string;
+  /** Whether a token vouches for the client_id. */
+  verified: boolean;
+  /** How many connections (tabs, devices) this member has in the room. */
+  connections: number;
+  joined_at: string;
+}
+
+/** A message that was recorded and delivered to a room, or to everybody when `room` is null. */
+export interface Publication {
+  id: string;
+  room: string | null;
+  sender: string;
+  username: string;
+  message: string;
+  data?: unknown;
+  timestamp: string;
+  offset: number;
+}
+
+export interface PrivateMessage {
+  id: string;
+  sender: string;
+  username: string;
+  to: string;
+  message: string;
+  data?: unknown;
+  timestamp: string;
+}
+
+/** A line the server writes by itself. */
+interface SystemLine {
+  client_id: string;
+  name: string;
+  message: string;
+  username: "SYSTEM";
+  is_system: true;
+  timestamp: string;
+}
+
+export interface RoomChange extends SystemLine {
+  room: string;
+  count: number;
+  reason?: string;
+}
+
+export interface ConnectionChange extends SystemLine {
+  total_connections: number;
+}
+
+export interface Typing {
+  room: string;
+  client_id: string;
+  username: string;
+  is_typing: boolean;
+}
+
+export interface Welcome {
+  client_id: string;
+  sid: string;
+  name: string;
+  verified: boolean;
+  message: string;
+  client_number: number;
+  total_connections: number;
+  timestamp: string;
+  expires_at: string | null;
+}
+
+export interface Notification {
+  id: string;
+  type: "info" | "warning" | "error" | "success";
+  title: string;
+  message: string;
+  data?: unknown;
+  timestamp: string;
+}
+
+export interface Joined {
+  room: string;
+  /** At most 100 of them; `count` is exact. */
+  members: Member[];
+  count: number;
+  offset: number;
+  history: Publication[];
+  recovered: boolean;
+}
+
+export interface Published {
+  id: string;
+  offset: number;
+  timestamp: string;
+}
+
+export interface Presence {
+  members: Member[];
+  count: number;
+}
+
+interface JoinOptions {
+  /** How many of the latest publications to send along. */
+  history?: number;
+  /** Send what was published after this offset. */
+  since?: number;
+}
+
+interface PublishOptions {
+  /** Without a room the message goes to every client. */
+  room?: string;
+  data?: unknown;
+  /** false: do not send the publication back to this connection. */
+  echo?: boolean;
+}
+
+export interface ClientToServerEvents {
+  join: (payload: { room: string } & JoinOptions, ack?: Answer<Joined>) => void;
+  leave: (payload: { room: string }, ack?: Answer<{ room: string }>) => void;
+  chat: (payload: { message: string } & PublishOptions, ack?: Answer<Published>) => void;
+  broadcast: (payload: { message: string } & PublishOptions, ack?: Answer<Published & { recipients: number }>) => void;
+  private: (
+    payload: { to: string; message: string; data?: unknown },
+    ack?: Answer<{ id: string; timestamp: string; delivered: number }>,
+  ) => void;
+  typing: (payload: { room: string; is_typing: boolean }, ack?: Answer) => void;
+  ping: (payload: unknown, ack?: Answer<{ pong: true; timestamp: string }>) => void;
+  presence: (payload: { room: string }, ack?: Answer<Presence>) => void;
+  rooms: (payload: object, ack?: Answer<{ rooms: string[] }>) => void;
+}
+
+export interface ServerToClientEvents {
+  welcome: (payload: Welcome) => void;
+  chat: (payload: Publication) => void;
+  broadcast: (payload: Publication) => void;
+  private: (payload: PrivateMessage) => void;
+  user_joined: (payload: RoomChange) => void;
+  user_left: (payload: RoomChange) => void;
+  user_typing: (payload: Typing) => void;
+  client_connected: (payload: ConnectionChange) => void;
+  client_disconnected: (payload: ConnectionChange) => void;
+  notification: (payload: Notification & { topic: string }) => void;
+  new_notification: (payload: Notification & { user: string }) => void;
+  token_expiring: (payload: { expires_at: string }) => void;
+  disconnecting_by_server: (payload: Goodbye) => void;
+  pong: (payload: { timestamp: string }) => void;
+  error: (payload: ErrorBody & { event: string }) => void;
+}
+
+// ------------------------------------------------------------------------------------------------ errors and status
+
+/** A request that failed: refused by the server (`code` as in its documentation) or never answered (`code` 0). */
+export class RtError extends Error {
+  override readonly name = "RtError";
+
+  constructor(
+    readonly code: number,
+    readonly reason: Reason | "not_connected" | "timeout",
+    message: string,
+    /** Seconds to wait before the next try, when the server said so. */
+    readonly retryAfter?: number,
+  ) {
+    super(message);
+  }
+
+  static from(body: ErrorBody): RtError {
+    return new RtError(body.code, body.reason, body.message, body.retry_after);
+  }
+}
+
+export interface Status {
+  /** `reconnecting` keeps trying by itself; `closed` stays closed until connect() is called. */
+  phase: "connecting" | "connected" | "reconnecting" | "closed";
+  /** `polling` or `websocket` while connected. */
+  transport: string | null;
+  /** How many times in a row connecting has failed. */
+  attempt: number;
+  /** What the server said when it refused or ended the connection. */
+  goodbye: Goodbye | null;
+}
+
+export interface Auth {
+  token?: string;
+  client_id?: string;
+  name?: string;
+}
+
+export interface RtClientOptions {
+  /** Where the server is; the page's own origin by default. */
+  url?: string;
+  auth?: Auth;
+  /** Milliseconds to wait for an acknowledgement. */
+  timeout?: number;
+  /** Anything else socket.io-client takes. */
+  socket?: Partial<ManagerOptions & SocketOptions>;
+}
+
+type RtSocket = Socket<ServerToClientEvents, ClientToServerEvents>;
+type Stop = () => void;
+
+/** Called for every room after a reconnect: with what the server answered, or why it no longer lets us in. */
+type RejoinListener = (room: string, result: Joined | RtError) => void;
+
+// ------------------------------------------------------------------------------------------------------- the client
+
+export class RtClient {
+  /** The socket underneath, for everything this class does not wrap. */
+  readonly socket: RtSocket;
+
+  #status: Status = { phase: "closed", transport: null, attempt: 0, goodbye: null };
+  #retry: ReturnType<typeof setTimeout> | undefined;
+  readonly #timeout: number;
+  /** The rooms to be in, each with the last offset seen there. */
+  readonly #rooms = new Map<string, number>();
+  readonly #statusListeners = new Set<(status: Status) => void>();
+  readonly #rejoinListeners = new Set<RejoinListener>();
+
+  constructor({ url, auth = {}, timeout = 10_000, socket = {} }: RtClientOptions = {}) {
+    const options = { ...socket, auth, autoConnect: false };
+    this.socket = url === undefined ? io(options) : io(url, options);
+    this.#timeout = timeout;
+    this.#watch();
+  }
+
+  get status(): Status {
+    return this.#status;
+  }
+
+  connect(): void {
+    clearTimeout(this.#retry);
+    if (this.socket.connected) return;
+    this.#set({ phase: "connecting", transport: null, attempt: 0, goodbye: null });
+    this.socket.connect();
+  }
+
+  disconnect(): void {
+    clearTimeout(this.#retry);
+    this.#rooms.clear();
+    this.socket.disconnect();
+    this.#set({ phase: "closed", transport: null, attempt: 0, goodbye: null });
+  }
+
+  /** Resolves once connected; rejects when the server refuses for good. */
+  connected(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const judge = ({ phase, goodbye }: Status): void => {
+        if (phase === "connected") resolve();
+        else if (phase === "closed") {
+          reject(goodbye ? RtError.from(goodbye) : new RtError(0, "not_connected", "Not connected."));
+        } else return;
+        stop();
+      };
+      const stop = this.onStatus(judge);
+      judge(this.#status);
+    });
+  }
+
+  /** Listens to a server event; returns the function that stops listening. */
+  on<E extends keyof ServerToClientEvents>(event: E, listener: ServerToClientEvents[E]): Stop {
+    // socket.io-client types a listener by a conditional type that a generic event name cannot resolve.
+    this.socket.on(event, listener as never);
+    return () => this.socket.off(event, listener as never);
+  }
+
+  onStatus(listener: (status: Status) => void): Stop {
+    this.#statusListeners.add(listener);
+    return () => this.#statusListeners.delete(listener);
+  }
+
+  onRejoin(listener: RejoinListener): Stop {
+    this.#rejoinListeners.add(listener);
+    return () => this.#rejoinListeners.delete(listener);
+  }
+
+  async join(room: string, options: JoinOptions = {}): Promise<Joined> {
+    const joined = await this.#ask<Joined>((socket, done) => socket.emit("join", { room, ...options }, done));
+    this.#rooms.set(joined.room, joined.offset);
+    return joined;
+  }
+
+  async leave(room: string): Promise<void> {
+    // Forgotten first: a leave that is cut off by a lost connection must not be undone by the next one.
+    this.#rooms.delete(room);
+    await this.#ask<{ room: string }>((socket, done) => socket.emit("leave", { room }, done));
+  }
+
+  chat(message: string, options: PublishOptions = {}): Promise<Published> {
+    return this.#ask((socket, done) => socket.emit("chat", { message, ...options }, done));
+  }
+
+  broadcast(message: string, options: PublishOptions = {}): Promise<Published & { recipients: number }> {
+    return this.#ask((socket, done) => socket.emit("broadcast", { message, ...options }, done));
+  }
+
+  private(to: string, message: string, data?: unknown): Promise<{ id: string; timestamp: string; delivered: number }> {
+    const payload = data === undefined ? { to, message } : { to, message, data };
+    return this.#ask((socket, done) => socket.emit("private", payload, done));
+  }
+
+  /** Tells the others in the room; volatile, so it is dropped rather than delayed. */
+  typing(room: string, isTyping: boolean): void {
+    if (this.socket.connected) this.socket.volatile.emit("typing", { room, is_typing: isTyping });
+  }
+
+  /** The round trip in milliseconds. */
+  async ping(): Promise<number> {
+    const start = performance.now();
+    await this.#ask((socket, done) => socket.emit("ping", {}, done));
+    return performance.now() - start;
+  }
+
+  presence(room: string): Promise<Presence> {
+    return this.#ask((socket, done) => socket.emit("presence", { room }, done));
+  }
+
+  async rooms(): Promise<string[]> {
+    return (await this.#ask<{ rooms: string[] }>((socket, done) => socket.emit("rooms", {}, done))).rooms;
+  }
+
+  /** Sends one request and turns its acknowledgement into a promise. */
+  #ask<T>(send: (socket: RtSocket, done: Answer<T>) => void): Promise<T> {
+    const { socket } = this;
+    return new Promise<T>((resolve, reject) => {
+      if (!socket.connected) throw new RtError(0, "not_connected", "There is no connection to the server.");
+      const fail = (error: RtError): void => {
+        settle();
+        reject(error);
+      };
+      const lost = (): void => fail(new RtError(0, "not_connected", "The connection was lost before the server answered."));
+      const late = setTimeout(() => fail(new RtError(0, "timeout", "The server did not answer in time.")), this.#timeout);
+      const settle = (): void => {
+        clearTimeout(late);
+        socket.off("disconnect", lost);
+      };
+      socket.on("disconnect", lost);
+      send(socket, (ack) => {
+        if (!ack.ok) return fail(RtError.from(ack.error));
+        settle();
+        resolve(ack);
+      });
+    });
+  }
+
+  #watch(): void {
+    const { socket } = this;
+    let goodbye: Goodbye | null = null;
+
+    socket.on("connect", () => {
+      goodbye = null;
+      // Every connection has its own engine, which may start on polling and upgrade a moment later.
+      const engine = socket.io.engine;
+      engine.on("upgrade", (transport) => this.#set({ ...this.#status, transport: transport.name }));
+      this.#set({ phase: "connected", transport: engine.transport.name, attempt: 0, goodbye: null });
+      // A recovered session is still in its rooms and has been sent what it missed.
+      if (!socket.recovered) this.#rejoin();
+    });
+    socket.on("disconnecting_by_server", (payload) => {
+      goodbye = payload;
+    });
+    socket.on("disconnect", () => this.#lost(goodbye));
+    socket.on("connect_error", (error) => {
+      const refusal = (error as Error & { data?: Goodbye }).data ?? null;
+      this.#lost(socket.active ? goodbye : refusal, this.#status.attempt + 1);
+    });
+    for (const event of ["chat", "broadcast"] as const) {
+      socket.on(event, ({ room, offset }) => {
+        if (room !== null && this.#rooms.has(room)) this.#rooms.set(room, offset);
+      });
+    }
+  }
+
+  /** The connection is gone, or did not come about. */
+  #lost(goodbye: Goodbye | null, attempt = 0): void {
+    if (this.socket.active) {
+      const phase = this.#status.phase === "connecting" ? "connecting" : "reconnecting";
+      this.#set({ phase, transport: null, attempt, goodbye });
+    } else if (goodbye?.reconnect) {
+      // socket.io-client gives up once a server has refused or ended a connection itself.
+      this.#set({ phase: "reconnecting", transport: null, attempt, goodbye });
+      clearTimeout(this.#retry);
+      this.#retry = setTimeout(() => this.socket.connect(), 2_000 + Math.random() * 3_000);
+    } else if (this.#status.phase !== "closed") {
+      this.#set({ phase: "closed", transport: null, attempt, goodbye });
+    }
+  }
+
+  #rejoin(): void {
+    for (const [room, since] of this.#rooms) {
+      this.join(room, { since }).then(
+        (joined) => this.#rejoinListeners.forEach((tell) => tell(room, joined)),
+        (error: RtError) => {
+          // When the line broke again, the next connection tries again.
+          if (error.reason === "not_connected") return;
+          this.#rooms.delete(room);
+          this.#rejoinListeners.forEach((tell) => tell(room, error));
+        },
+      );
+    }
+  }
+
+  #set(status: Status): void {
+    this.#status = status;
+    this.#statusListeners.forEach((tell) => tell(status));
+  }
+}

@@ -1,0 +1,359 @@
+/** One person's time with the server: what the views want done, and what the server tells, as actions on the store. */
+import type { Memory } from "./memory";
+import { RtClient, RtError, type Joined, type Publication, type RoomChange } from "./rtclient";
+import {
+  EVERYONE,
+  directId,
+  find,
+  roomId,
+  type Conversation,
+  type ConversationId,
+  type Message,
+} from "./state/conversation";
+import { moment, received } from "./state/message";
+import { currentConversation } from "./state/select";
+import type { Toast } from "./state/state";
+import type { Store } from "./state/store";
+import { TYPING_LASTS, TypingSignal } from "./typing";
+
+export interface Credentials {
+  name: string;
+  token: string;
+  rooms: string[];
+}
+
+const HISTORY = 50;
+const PING_EVERY = 3_000;
+const PRESENCE_EVERY = 15_000;
+
+export class Session {
+  #client: RtClient | null = null;
+  #timers: ReturnType<typeof setInterval>[] = [];
+  #askedPresence: ReturnType<typeof setTimeout> | undefined;
+  /** Signed in by a token, which is not kept: a reloaded tab asks again. */
+  #secret = false;
+  #keys = 0;
+  readonly #typing = new TypingSignal((room, isTyping) => this.#client?.typing(room, isTyping));
+
+  constructor(
+    private readonly store: Store,
+    private readonly memory: Memory,
+  ) {}
+
+  /** For the browser's console. */
+  get client(): RtClient | null {
+    return this.#client;
+  }
+
+  start({ name, token, rooms }: Credentials): void {
+    this.#stop();
+    this.#secret = token !== "";
+    this.memory.name = name;
+    const client = new RtClient({ auth: token ? { token, name } : { client_id: name, name } });
+    this.#client = client;
+    this.#listen(client);
+    client.onStatus((status) => {
+      if (this.#client !== client) return;
+      const first = status.phase === "connected" && this.store.state.me === null;
+      if (first) this.#welcomed(name, name, false);
+      this.store.dispatch({ type: "status", status });
+      if (first) rooms.forEach((room, i) => void this.join(room, i === 0));
+      if (status.phase === "connected") this.#connected(client, first);
+    });
+    client.onRejoin((room, result) => this.#rejoined(room, result));
+    this.#timers = [
+      setInterval(() => void this.#measure(), PING_EVERY),
+      setInterval(() => void this.#askPresence(currentConversation(this.store.state)), PRESENCE_EVERY),
+      setInterval(() => this.#expireTyping(), 1_000),
+    ];
+    client.connect();
+  }
+
+  end(): void {
+    this.#stop();
+    this.memory.tab = null;
+    this.store.dispatch({ type: "signed_out" });
+  }
+
+  #stop(): void {
+    this.#timers.forEach(clearInterval);
+    clearTimeout(this.#askedPresence);
+    this.#typing.stop();
+    const client = this.#client;
+    // Forgotten first, so that its last change of state is not ours any more.
+    this.#client = null;
+    client?.disconnect();
+  }
+
+  reconnect(): void {
+    this.#client?.connect();
+  }
+
+  async join(name: string, open = true): Promise<boolean> {
+    const id = roomId(name);
+    if (open && this.store.state.conversations.some((it) => it.id === id)) {
+      this.open(id);
+      return true;
+    }
+    const joined = await this.#attempt(`Could not join ${name}`, (client) => client.join(name, { history: HISTORY }));
+    if (!joined) return false;
+    this.store.dispatch({ type: "joined", joined, open });
+    this.store.dispatch({ type: "known_rooms", rooms: this.memory.remember(joined.room) });
+    this.#saveTab();
+    return true;
+  }
+
+  /** Leaves a room, or puts a direct conversation away. */
+  async close({ id, kind, target }: Conversation): Promise<void> {
+    try {
+      if (kind === "room") await this.#client?.leave(target);
+    } catch (error) {
+      // Without a connection there is nothing to leave: the client forgets the room and will not join it again.
+      if (error instanceof RtError && error.reason !== "not_connected") this.#toastError(`Could not leave ${target}`, error);
+    }
+    // Only now: a message still on its way to us must not bring the room back.
+    this.store.dispatch({ type: "closed", id });
+    this.#saveTab();
+  }
+
+  forget(room: string): void {
+    this.store.dispatch({ type: "known_rooms", rooms: this.memory.forget(room) });
+  }
+
+  open(id: ConversationId, title?: string): void {
+    this.#typing.stop();
+    this.store.dispatch(title === undefined ? { type: "opened", id } : { type: "opened", id, title });
+    void this.#askPresence(currentConversation(this.store.state));
+  }
+
+  say(text: string): void {
+    const { current, me } = this.store.state;
+    if (!me) return;
+    this.#typing.stop();
+    const message: Message = {
+      kind: "message",
+      key: this.#key("mine"),
+      id: null,
+      sender: me.clientId,
+      name: me.name,
+      text,
+      at: Date.now(),
+      mine: true,
+      broadcast: current === EVERYONE,
+      delivery: "sending",
+      note: "",
+    };
+    this.store.dispatch({ type: "said", id: current, message });
+    void this.#send(current, message);
+  }
+
+  retry(id: ConversationId, key: string): void {
+    const message = find(this.#conversation(id)?.entries ?? [], key);
+    if (message) void this.#send(id, message);
+  }
+
+  discard(id: ConversationId, key: string): void {
+    this.store.dispatch({ type: "discarded", id, key });
+  }
+
+  typed(): void {
+    const { kind, target } = currentConversation(this.store.state);
+    if (kind === "room") this.#typing.touch(target);
+  }
+
+  toast(tone: Toast["tone"], title: string, text: string): void {
+    this.store.dispatch({ type: "toast", toast: { key: this.#key("toast"), tone, title, text } });
+  }
+
+  // ------------------------------------------------------------------------------------------------------- sending
+
+  async #send(id: ConversationId, { key, text }: Message): Promise<void> {
+    const client = this.#client;
+    const conversation = this.#conversation(id);
+    if (!client || !conversation) return;
+    if (client.status.phase !== "connected") {
+      this.store.dispatch({ type: "delivery", id, key, delivery: "waiting" });
+      return;
+    }
+    this.store.dispatch({ type: "delivery", id, key, delivery: "sending" });
+    try {
+      const receipt = await deliver(client, conversation, text);
+      this.store.dispatch({ type: "sent", id, key, receipt });
+    } catch (error) {
+      if (!(error instanceof RtError)) throw error;
+      this.store.dispatch({ type: "delivery", id, key, delivery: "failed", note: error.message });
+      this.#toastError("Not sent", error);
+    }
+  }
+
+  /** Sends, in their order, the messages that were written without a connection. */
+  async #flush(which: (conversation: Conversation) => boolean): Promise<void> {
+    for (const { id, entries } of this.store.state.conversations.filter(which)) {
+      for (const entry of entries) {
+        if (entry.kind === "message" && entry.delivery === "waiting") await this.#send(id, entry);
+      }
+    }
+  }
+
+  // ----------------------------------------------------------------------------------------------------- listening
+
+  #connected(client: RtClient, first: boolean): void {
+    void this.#measure();
+    if (first) return;
+    const recovered = client.socket.recovered;
+    // Rooms that have to be joined again are flushed once we are back in them.
+    void this.#flush(({ kind }) => recovered || kind !== "room");
+    if (recovered) void this.#askPresence(currentConversation(this.store.state));
+  }
+
+  #rejoined(room: string, result: Joined | RtError): void {
+    const id = roomId(room);
+    if (result instanceof RtError) {
+      this.#toastError(`No longer in ${room}`, result);
+      this.#notice(id, `You are no longer in this room: ${result.message}`, Date.now());
+      return;
+    }
+    this.store.dispatch({ type: "joined", joined: result, open: false });
+    const text = result.recovered ? "Reconnected" : "Reconnected; messages from the time between may be missing";
+    this.#notice(id, text, Date.now());
+    void this.#flush((it) => it.id === id);
+  }
+
+  #listen(client: RtClient): void {
+    const { store } = this;
+    client.on("welcome", ({ client_id, name, verified }) => this.#welcomed(client_id, name, verified));
+    client.on("chat", (publication) => this.#published(publication, false));
+    client.on("broadcast", (publication) => this.#published(publication, true));
+    client.on("private", (payload) => {
+      const message = received(payload, this.#me());
+      const peer = message.mine ? payload.to : payload.sender;
+      const title = message.mine ? {} : { title: payload.username };
+      store.dispatch({ type: "said", id: directId(peer), message, ...title });
+    });
+    client.on("user_joined", (change) => this.#memberJoined(change));
+    client.on("user_left", ({ room, client_id, count, message, timestamp }) => {
+      store.dispatch({ type: "member_left", room, clientId: client_id, count });
+      this.#notice(roomId(room), message, moment(timestamp));
+    });
+    client.on("user_typing", ({ room, client_id, username, is_typing }) => {
+      const until = Date.now() + TYPING_LASTS;
+      store.dispatch({ type: "typing", room, clientId: client_id, name: username, until, isTyping: is_typing });
+    });
+    for (const event of ["client_connected", "client_disconnected"] as const) {
+      client.on(event, ({ message, timestamp }) => this.#notice(EVERYONE, message, moment(timestamp)));
+    }
+    for (const event of ["notification", "new_notification"] as const) {
+      client.on(event, ({ type, title, message }: { type: Toast["tone"]; title: string; message: string }) =>
+        this.toast(type, title, message),
+      );
+    }
+    client.on("token_expiring", ({ expires_at }) =>
+      this.toast("warning", "Your token expires", `At ${new Date(expires_at).toLocaleTimeString()} the server will disconnect you.`),
+    );
+    client.on("error", (body) => this.#toastError(`${body.event} was refused`, RtError.from(body)));
+  }
+
+  #published(publication: Publication, broadcast: boolean): void {
+    const { room } = publication;
+    const id = room === null ? EVERYONE : roomId(room);
+    this.store.dispatch({ type: "said", id, message: received(publication, this.#me(), broadcast) });
+  }
+
+  #memberJoined({ room, client_id, name, count, message, timestamp }: RoomChange): void {
+    const member = { client_id, name, verified: false, connections: 1, joined_at: timestamp };
+    this.store.dispatch({ type: "member_joined", room, member, count });
+    this.#notice(roomId(room), message, moment(timestamp));
+    // The announcement does not say whether the newcomer is verified. Many may come at once, so this waits a little.
+    clearTimeout(this.#askedPresence);
+    this.#askedPresence = setTimeout(() => void this.#askPresence(this.#conversation(roomId(room))), 400);
+  }
+
+  #welcomed(clientId: string, name: string, verified: boolean): void {
+    this.store.dispatch({ type: "welcomed", me: { clientId, name, verified } });
+  }
+
+  async #measure(): Promise<void> {
+    try {
+      const ms = await this.#client?.ping();
+      if (ms !== undefined) this.store.dispatch({ type: "round_trip", ms });
+    } catch {
+      // The state of the connection says it better than a failed measurement.
+    }
+  }
+
+  async #askPresence(conversation: Conversation | undefined): Promise<void> {
+    if (conversation?.kind !== "room") return;
+    const room = conversation.target;
+    try {
+      const presence = await this.#client?.presence(room);
+      if (presence) this.store.dispatch({ type: "presence", room, presence });
+    } catch {
+      // A room may keep its presence to itself; what the join told stays on screen.
+    }
+  }
+
+  #expireTyping(): void {
+    const now = Date.now();
+    const due = this.store.state.conversations.some(({ typists }) => typists.some(({ until }) => until <= now));
+    if (due) this.store.dispatch({ type: "typing_expired", now });
+  }
+
+  // ------------------------------------------------------------------------------------------------------- helpers
+
+  async #attempt<T>(what: string, run: (client: RtClient) => Promise<T>): Promise<T | null> {
+    if (!this.#client) return null;
+    try {
+      return await run(this.#client);
+    } catch (error) {
+      if (!(error instanceof RtError)) throw error;
+      this.#toastError(what, error);
+      return null;
+    }
+  }
+
+  #toastError(title: string, error: RtError): void {
+    const wait = error.retryAfter === undefined ? "" : ` Try again in ${Math.ceil(error.retryAfter)} s.`;
+    this.toast("error", `${title} (${error.reason})`, error.message + wait);
+  }
+
+  #notice(id: ConversationId, text: string, at: number): void {
+    this.store.dispatch({ type: "noticed", id, key: this.#key("notice"), text, at });
+  }
+
+  #conversation(id: ConversationId): Conversation | undefined {
+    return this.store.state.conversations.find((it) => it.id === id);
+  }
+
+  #saveTab(): void {
+    const { conversations, me } = this.store.state;
+    const rooms = conversations.filter(({ kind }) => kind === "room").map(({ target }) => target);
+    if (me && !this.#secret) this.memory.tab = { name: me.name, rooms };
+  }
+
+  #me(): string {
+    return this.store.state.me?.clientId ?? "";
+  }
+
+  #key(what: string): string {
+    this.#keys += 1;
+    return `${what} ${this.#keys}`;
+  }
+}
+
+async function deliver(
+  client: RtClient,
+  { kind, target }: Conversation,
+  text: string,
+): Promise<Pick<Message, "id" | "at" | "note">> {
+  // The page shows its own message at once, so the server need not send it back.
+  if (kind === "room") {
+    const { id, timestamp } = await client.chat(text, { room: target, echo: false });
+    return { id, at: moment(timestamp), note: "" };
+  }
+  if (kind === "direct") {
+    const { id, timestamp } = await client.private(target, text);
+    return { id, at: moment(timestamp), note: "" };
+  }
+  const { id, timestamp, recipients } = await client.broadcast(text, { echo: false });
+  return { id, at: moment(timestamp), note: `reached ${recipients}` };
+}

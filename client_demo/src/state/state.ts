@@ -1,0 +1,42 @@
+/** Everything the page shows, as one value. */
+import type { Status } from "../rtclient";
+import { EVERYONE, conversation, type Conversation, type ConversationId } from "./conversation";
+
+export interface Me {
+  clientId: string;
+  name: string;
+  verified: boolean;
+}
+
+export interface Toast {
+  key: string;
+  tone: "error" | "info" | "success" | "warning";
+  title: string;
+  text: string;
+}
+
+export interface State {
+  /** Null until a connection has been accepted: the page asks for a name. */
+  me: Me | null;
+  status: Status;
+  /** The latest round trips in milliseconds, newest last. */
+  roundTrips: readonly number[];
+  conversations: readonly Conversation[];
+  current: ConversationId;
+  /** Whether somebody can see the page: what arrives in a hidden tab counts as unread. */
+  visible: boolean;
+  /** Rooms one was in before, newest first. */
+  knownRooms: readonly string[];
+  toasts: readonly Toast[];
+}
+
+export const initialState: State = {
+  me: null,
+  status: { phase: "closed", transport: null, attempt: 0, goodbye: null },
+  roundTrips: [],
+  conversations: [conversation(EVERYONE)],
+  current: EVERYONE,
+  visible: true,
+  knownRooms: [],
+  toasts: [],
+};

@@ -1,0 +1,32 @@
+/** Light, dark, or whatever the system says. */
+import type { Memory, Theme } from "../memory";
+import { h } from "./dom";
+import { icon, type IconName } from "./icons";
+
+const NEXT: Record<Theme, Theme> = { system: "light", light: "dark", dark: "system" };
+const LOOK: Record<Theme, { icon: IconName; label: string }> = {
+  system: { icon: "screen", label: "Theme: as the system" },
+  light: { icon: "sun", label: "Theme: light" },
+  dark: { icon: "moon", label: "Theme: dark" },
+};
+
+export function applyTheme(theme: Theme): void {
+  document.documentElement.dataset["theme"] = theme;
+}
+
+export function themeButton(memory: Memory): HTMLElement {
+  const button = h("button", { class: "icon-button", type: "button" });
+  const show = (): void => {
+    const { icon: name, label } = LOOK[memory.theme];
+    button.replaceChildren(icon(name));
+    button.setAttribute("aria-label", label);
+    button.title = label;
+    applyTheme(memory.theme);
+  };
+  button.addEventListener("click", () => {
+    memory.theme = NEXT[memory.theme];
+    show();
+  });
+  show();
+  return button;
+}

@@ -1,0 +1,76 @@
+import { expect, test } from "vitest";
+import type { Joined, Publication } from "../src/rtclient";
+import type { Action } from "../src/state/action";
+import { EVERYONE, directId, roomId, type Message } from "../src/state/conversation";
+import { received } from "../src/state/message";
+import { reduce } from "../src/state/reduce";
+import { currentConversation, totalUnread, typingLine } from "../src/state/select";
+import { initialState, type State } from "../src/state/state";
+
+const publication = (id: string, more: Partial<Publication> = {}): Publication => ({
+  id, room: "lobby", sender: "ben", username: "Ben", message: "hello", timestamp: "2025-01-01T00:00:00.000Z", offset: 1, ...more,
+});
+const said = (id: string): Message => received(publication(id), "ada");
+const joined = (room: string, more: Partial<Joined> = {}): Action => ({
+  type: "joined", open: true, joined: { room, members: [], count: 1, offset: 0, history: [], recovered: false, ...more },
+});
+const after = (...actions: Action[]): State =>
+  actions.reduce(reduce, { ...initialState, me: { clientId: "ada", name: "Ada", verified: false } });
+const of = (state: State, id: string) => state.conversations.find((it) => it.id === id);
+
+test("a joined room is opened and shows what was said before", () => {
+  const state = after(joined("lobby", { history: [publication("1"), publication("2", { sender: "ada" })] }));
+  expect(currentConversation(state).entries).toMatchObject([{ id: "1", mine: false }, { id: "2", mine: true }]);
+});
+
+test("what a backend put into the history in a shape of its own is left out", () => {
+  const history = [publication("1"), { id: "2", progress: 5 } as unknown as Publication];
+  expect(currentConversation(after(joined("lobby", { history }))).entries).toHaveLength(1);
+});
+
+test("messages elsewhere are unread until their room is opened", () => {
+  const elsewhere = after(joined("lobby"), joined("other"), { type: "said", id: roomId("lobby"), message: said("1") });
+  expect(totalUnread(elsewhere)).toBe(1);
+  const opened = reduce(elsewhere, { type: "opened", id: roomId("lobby") });
+  expect(totalUnread(opened)).toBe(0);
+  expect(currentConversation(opened).firstUnread).toBe("1");
+});
+
+test("messages in a hidden tab are unread until somebody looks", () => {
+  const hidden = after(joined("lobby"), { type: "visible", visible: false }, { type: "said", id: roomId("lobby"), message: said("1") });
+  expect(totalUnread(hidden)).toBe(1);
+  expect(totalUnread(reduce(hidden, { type: "visible", visible: true }))).toBe(0);
+});
+
+test("a private message opens a conversation in the list, not on the screen", () => {
+  const state = after(joined("lobby"), { type: "said", id: directId("ben"), title: "Ben", message: said("1") });
+  expect(state.current).toBe(roomId("lobby"));
+  expect(of(state, "direct:ben")).toMatchObject({ title: "Ben", unread: 1 });
+});
+
+test("leaving the room on screen shows its neighbour", () => {
+  const state = after(joined("lobby"), { type: "closed", id: roomId("lobby") });
+  expect(state.current).toBe(EVERYONE);
+});
+
+test("joining again after a reconnect keeps what is on screen", () => {
+  const state = after(joined("lobby"), { type: "said", id: roomId("lobby"), message: said("1") }, joined("lobby", { history: [publication("1"), publication("2")] }));
+  expect(currentConversation(state).entries).toHaveLength(2);
+});
+
+test("somebody who speaks, leaves or falls silent is not typing any more", () => {
+  const typing: Action = { type: "typing", room: "lobby", clientId: "ben", name: "Ben", until: 10, isTyping: true };
+  const line = (state: State) => typingLine(currentConversation(state).typists);
+  const state = after(joined("lobby"), typing);
+  expect(line(state)).toBe("Ben is typing…");
+  expect(line(reduce(state, { type: "said", id: roomId("lobby"), message: said("1") }))).toBe("");
+  expect(line(reduce(state, { type: "member_left", room: "lobby", clientId: "ben", count: 1 }))).toBe("");
+  expect(line(reduce(state, { type: "typing_expired", now: 10 }))).toBe("");
+  expect(line(reduce(state, { type: "typing_expired", now: 9 }))).toBe("Ben is typing…");
+});
+
+test("signing out leaves nothing of the conversations behind", () => {
+  const state = after(joined("lobby"), { type: "known_rooms", rooms: ["lobby"] }, { type: "signed_out" });
+  expect(state).toMatchObject({ me: null, current: EVERYONE, knownRooms: ["lobby"] });
+  expect(state.conversations).toHaveLength(1);
+});
