@@ -1,5 +1,6 @@
 """`rtserver token`: signs a token, for trying things out and for scripts."""
 
+import math
 import time
 import uuid
 from pathlib import Path
@@ -55,7 +56,7 @@ def token(
     from rtserver.auth.tokens import sign  # noqa: PLC0415
 
     now = time.time()
-    claims: dict[str, Any] = {"sub": user, "exp": int(now + ttl), "jti": uuid.uuid4().hex}
+    claims: dict[str, Any] = {"sub": user, "exp": math.ceil(now + ttl), "jti": uuid.uuid4().hex}
     optional = {"name": name, "rooms": list(rooms), "publish": list(publish)}
     claims |= {claim: value for claim, value in optional.items() if value}
     click.echo(sign(claims, settings.auth.jwt, now))

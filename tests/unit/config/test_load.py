@@ -25,7 +25,8 @@ def test_nothing_is_all_defaults(tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"
     file.write_text("server:\n# port: 1\nengine:\n  send_buffer:\nrooms:\n")
     (tmp_path / "empty.yaml").write_text("")
-    for source in (None, {}, file, str(tmp_path / "empty.yaml")):
+    sources: list[Any] = [None, {}, file, str(tmp_path / "empty.yaml")]
+    for source in sources:
         assert load(source, env={}) == Config()
 
 
