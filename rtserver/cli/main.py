@@ -14,6 +14,7 @@ COMMANDS = {
     "serve": "rtserver.cli.serve:serve",
     "check-config": "rtserver.cli.check_config:check_config",
     "token": "rtserver.cli.token:token",
+    "bench": "rtserver.cli.bench:bench",
 }
 """Commands by name, in the order of `--help`: MODULE:ATTRIBUTE, imported when the command is used."""
 
