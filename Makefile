@@ -15,11 +15,9 @@ DEMO_SOURCES := $(shell find client_demo \( -name node_modules -o -name dist -o 
 	-o -type f ! -name '*.tsbuildinfo' -print 2>/dev/null)
 WEB := rtserver/web/index.html
 
-# Every folder with a package-lock.json gets its packages.
-NPM_LOCKS := $(shell find client_demo tests bench -name node_modules -prune -o -name package-lock.json -print 2>/dev/null)
-NPM_TEST_LOCKS := $(filter-out bench/%,$(NPM_LOCKS))
-NPM_BENCH_LOCKS := $(filter bench/%,$(NPM_LOCKS))
-npm_stamps = $(patsubst %/package-lock.json,%/node_modules/.installed,$(1))
+# Every folder of the tests with a package-lock.json gets its packages; the benchmarks see to their own.
+NPM_LOCKS := $(shell find client_demo tests -name node_modules -prune -o -name package-lock.json -print 2>/dev/null)
+NPM_INSTALLED := $(NPM_LOCKS:%/package-lock.json=%/node_modules/.installed)
 
 export npm_config_audit := false
 export npm_config_fund := false
@@ -45,7 +43,7 @@ help:  ## this list
 run: $(INSTALLED) $(WEB)
 	@$(BIN)/rtserver serve --config $(CONFIG) $(ARGS)
 
-setup: $(INSTALLED) $(WEB) $(call npm_stamps,$(NPM_TEST_LOCKS))
+setup: $(INSTALLED) $(WEB) $(NPM_INSTALLED)
 
 pages: $(WEB)
 
@@ -54,7 +52,7 @@ pages: $(WEB)
 # In this order, and pytest's summary is the last line.
 test: lint test-pages test-python
 
-test-python: $(INSTALLED) $(WEB) $(call npm_stamps,$(NPM_TEST_LOCKS))
+test-python: $(INSTALLED) $(WEB) $(NPM_INSTALLED)
 	@tools/need.sh chromium
 	@echo "pytest"
 	@$(BIN)/python -m pytest $(ARGS)
@@ -111,7 +109,7 @@ build: $(INSTALLED) $(WEB)
 	@$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
 	@ls dist/*.whl
 
-bench: $(INSTALLED) $(call npm_stamps,$(NPM_BENCH_LOCKS))
+bench: $(INSTALLED)
 	@$(BIN)/python -m bench $(ARGS)
 
 LOCK := $(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links \
