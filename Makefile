@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --quiet --no-input --disable-pip-version-check
 INSTALLED := $(VENV)/.installed
 
 # The pages: what they are made of, and the file that is there once they are built.
-DEMO_SOURCES := $(shell find client_demo \( -name node_modules -o -name dist -o -name test-results \) -prune \
+DEMO_SOURCES := $(shell find client_demo \( -name node_modules -o -name dist -o -name test \) -prune \
 	-o -type f ! -name '*.tsbuildinfo' -print 2>/dev/null)
 WEB := rtserver/web/index.html
 
@@ -99,7 +99,7 @@ $(INSTALLED): requirements/dev.txt pyproject.toml | $(BIN)/python
 
 $(WEB): $(DEMO_SOURCES) | client_demo/node_modules/.installed
 	@echo "building the pages of client_demo"
-	@cd client_demo && npm run build --silent
+	@cd client_demo && npm run build --silent -- --logLevel warn
 	@touch $@
 
 # --- now and then ----------------------------------------------------------------------------------------------------
