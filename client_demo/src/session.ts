@@ -24,7 +24,7 @@ export interface Credentials {
 
 const HISTORY = 50;
 const PING_EVERY = 3_000;
-const PRESENCE_EVERY = 15_000;
+const PRESENCE_EVERY = 10_000;
 
 export class Session {
   #client: RtClient | null = null;

@@ -8,7 +8,7 @@ export function avatar(clientId: string, name: string, size: "small" | "medium" 
 }
 
 export function hue(clientId: string): number {
-  let sum = 7;
+  let sum = 8;
   for (const character of clientId) sum = (sum * 31 + (character.codePointAt(0) ?? 0)) % 9973;
   return sum % HUES;
 }

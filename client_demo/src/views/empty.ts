@@ -31,7 +31,7 @@ function panel(picture: Node, title: string, text: string, action: HTMLElement |
     "div",
     { class: "empty-panel" },
     h("div", { class: "empty-picture" }, picture),
-    h("h3", {}, title),
+    h("h2", {}, title),
     h("p", {}, text),
     action,
   );

@@ -1,0 +1,70 @@
+"""The demo page in a real browser."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from .harness.server import Server
+
+ROOT = Path(__file__).resolve().parents[2]
+ARTIFACTS = ROOT / "artifacts"
+HERE = Path(__file__).resolve().parent / "browser"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+LIMIT = 240.0
+
+
+def browser() -> str | None:
+    """The browser to drive: the one that CHROMIUM names, or the first that is installed."""
+    named = os.environ.get("CHROMIUM")
+    return shutil.which(named) if named else next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
+def missing() -> str | None:
+    """What has to be installed before the page can be clicked, in one line; None when nothing."""
+    if shutil.which("node") is None:
+        return "Node.js is missing: install it, then run `make test`"
+    if not (HERE / "node_modules" / "playwright-core").is_dir():
+        return "npm packages are missing in tests/acceptance/browser: run `make test` (or `npm ci` there)"
+    if not (ROOT / "rtserver" / "web" / "index.html").is_file():
+        return "the demo page is not built: run `make pages`"
+    if browser() is None:
+        return "no browser was found: install chromium, or say where it is in CHROMIUM"
+    return None
+
+
+@pytest.fixture(scope="module")
+def chromium() -> str:
+    """The browser; without one the tests are skipped, but fail in CI."""
+    lacking = missing()
+    if lacking is not None:
+        if os.environ.get("CI", "").lower() in ("1", "true", "yes"):
+            pytest.fail(lacking, pytrace=False)
+        pytest.skip(lacking)
+    found = browser()
+    assert found is not None
+    return found
+
+
+def test_two_people_use_the_page(chromium: str, server: Server):
+    """People in two browsers join, talk, see who is here and who types, write privately and survive a lost line."""
+    pictures = [ARTIFACTS / f"demo-{look}.png" for look in ("light", "dark", "phone")]
+    for picture in pictures:
+        picture.unlink(missing_ok=True)
+    done = subprocess.run(
+        ["node", "demo.mjs", server.url, str(ARTIFACTS)],
+        cwd=HERE,
+        env={**os.environ, "CHROMIUM": chromium},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+    )
+    assert done.returncode == 0, (
+        f"{done.stdout}\n{done.stderr}\npictures of the moment: artifacts/demo-failed-*.png"
+    )
+    assert all(picture.stat().st_size > 10_000 for picture in pictures)
