@@ -1,0 +1,1 @@
+"""How backends, browsers and probes reach us over HTTP."""

@@ -1,0 +1,1 @@
+"""What joins nodes: offsets, history, and delivery on every node."""

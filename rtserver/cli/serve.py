@@ -6,6 +6,9 @@ from typing import Any
 import click
 
 from rtserver.cli.configured import config_option, configured, warn
+from rtserver.config.check import problems
+from rtserver.config.load import ConfigError
+from rtserver.config.schema import Config
 
 
 @click.command()
@@ -24,10 +27,29 @@ def serve(
             "--workers above 1 is not available in this version; start one server per port"
         )
     given = {key: value for key, value in (("host", host), ("port", port)) if value is not None}
-    overrides: dict[str, Any] = {"server": given} if given else {}
-    settings = configured(config, overrides)
-    warn(settings)
-    # After the configuration: a mistake in it is told at once, before the server's libraries are loaded.
+    # Imported here: a mistake in the configuration is told at once, before the server's libraries are loaded.
+    if app is None:
+        settings = configured(config, {"server": given} if given else {})
+        warn(settings)
+        from rtserver.app import create_app  # noqa: PLC0415
+        from rtserver.server import serve as run  # noqa: PLC0415
+
+        ctx.exit(run(create_app(settings)))
+    from rtserver.server import load_app  # noqa: PLC0415
     from rtserver.server import serve as run  # noqa: PLC0415
 
-    ctx.exit(run(settings, app, workers))
+    try:
+        application = load_app(app)
+    except ValueError as error:
+        raise click.UsageError(f"--app: {error}") from None
+    warn(application.config)
+    ctx.exit(run(application, overridden(application.config, given)))
+
+
+def overridden(config: Config, given: dict[str, Any]) -> Config:
+    """Return *config* with the command line's host and port. Raises ConfigError when they do not fit the rest."""
+    changed = config.model_copy(update={"server": config.server.model_copy(update=given)})
+    found = problems(changed)
+    if found:
+        raise ConfigError(found)
+    return changed

@@ -78,8 +78,8 @@ class Logging(Section):
 
     level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
     """Least severe level that is logged."""
-    format: Literal["console", "json"] = "console"
-    """console for people, json for machines."""
+    format: Literal["console", "json"] | None = None
+    """console for people, json for machines; null is console on a terminal and json otherwise."""
 
 
 class Demo(Section):

@@ -1,0 +1,1 @@
+"""One file per event: check, act, answer. Handlers do not know one another."""

@@ -1,0 +1,49 @@
+"""The HTTP application: which path is answered by what. The only place where errors become HTTP replies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+
+from rtserver.api.health import healthz, readyz
+from rtserver.api.pages import WEB, DemoPage
+from rtserver.protocol.errors import BAD_REQUEST, NOT_FOUND, SERVER_ERROR, RtError
+from rtserver.telemetry.log import logger
+
+_log = logger("api")
+
+
+def build(*, draining: Callable[[], bool], demo: bool) -> Starlette:
+    """Return the application; *demo* puts the demo page at ``/`` when it was built."""
+    routes: list[BaseRoute] = [Route("/healthz", healthz), Route("/readyz", readyz(draining))]
+    if demo and WEB.is_dir():
+        routes.append(Mount("/", DemoPage()))
+    return Starlette(
+        routes=routes,
+        exception_handlers={RtError: _refused, HTTPException: _http_error, Exception: _failed},
+    )
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RtError)
+    headers = {"Retry-After": str(round(error.retry_after or 1))} if error.reason.reconnect else None
+    return JSONResponse({"error": error.body()}, error.reason.http_status, headers)
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 404:
+        body = RtError(NOT_FOUND, f"there is nothing at {request.url.path[:200]}").body()
+    else:
+        body = RtError(BAD_REQUEST, error.detail).body()
+    return JSONResponse({"error": body}, error.status_code, dict(error.headers or {}))
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    _log.error("request failed", path=request.url.path, exc_info=error)
+    return JSONResponse({"error": RtError(SERVER_ERROR, "the server failed").body()}, 500)

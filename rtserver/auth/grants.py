@@ -1,0 +1,70 @@
+"""What a client may do in a room: the first policy whose pattern matches decides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from rtserver.client import Client
+from rtserver.config.schema import RoomPolicy
+from rtserver.protocol.errors import FORBIDDEN, NOT_A_MEMBER, RtError
+from rtserver.rooms.patterns import Patterns
+
+# Room names that the server uses itself.
+RESERVED_PREFIXES = ("user:", "topic:", "sid:")
+
+# How many room names remember their policy; rooms come and go, so this must be bounded.
+_REMEMBERED = 4096
+
+# What holds for a room that no policy names: the same as without any policies.
+_DEFAULT = RoomPolicy(match="*")
+
+
+class Grants:
+    """Policies by room."""
+
+    def __init__(self, policies: Sequence[RoomPolicy]) -> None:
+        self._policies = [(Patterns([policy.match]), policy) for policy in policies]
+        self.policy = lru_cache(maxsize=_REMEMBERED)(self._find)
+
+    def check_join(self, client: Client, room: str) -> None:
+        """Raise `RtError` when the client may not join."""
+        rule = self.policy(room).join
+        if room.startswith(RESERVED_PREFIXES):
+            raise RtError(FORBIDDEN, f"room: names that begin with {room.partition(':')[0]}: are reserved")
+        claimed = client.identity.rooms if client.identity is not None else None
+        if not _allowed(rule, client, claimed, room):
+            raise RtError(FORBIDDEN, "room: you may not join this room")
+
+    def check_publish(self, client: Client, room: str | None) -> None:
+        """Raise `RtError` when the client may not publish to the room, or for None, to everybody."""
+        if room is None:
+            return
+        rule = self.policy(room).publish
+        claimed = client.identity.publish if client.identity is not None else None
+        if rule == "members":
+            if client.rooms is None or room not in client.rooms:
+                raise RtError(NOT_A_MEMBER, "room: join the room before you publish to it")
+        elif not _allowed(rule, client, claimed, room):
+            raise RtError(FORBIDDEN, "room: you may not publish to this room")
+
+    def check_look(self, client: Client, room: str) -> None:
+        """Raise `RtError` when the client may not see who is in the room, or what was said there."""
+        if client.rooms is None or room not in client.rooms:
+            self.check_join(client, room)
+
+    def _find(self, room: str) -> RoomPolicy:
+        return next((policy for patterns, policy in self._policies if patterns.match(room)), _DEFAULT)
+
+
+def _allowed(rule: str, client: Client, claimed: Sequence[str] | None, room: str) -> bool:
+    if rule == "anyone":
+        return True
+    if rule == "authenticated":
+        return client.verified
+    return rule == "claim" and claimed is not None and _patterns(tuple(claimed)).match(room)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _patterns(claimed: tuple[str, ...]) -> Patterns:
+    return Patterns(claimed)

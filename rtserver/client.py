@@ -1,0 +1,106 @@
+"""One live connection of somebody: what every entrance makes, and every verb works on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from rtserver.fanout import Format
+from rtserver.rooms.bucket import Bucket
+from rtserver.telemetry.log import logger
+from rtserver.transport.session import Session
+
+if TYPE_CHECKING:
+    from rtserver.auth.tokens import Identity
+    from rtserver.protocol.errors import RtError
+
+_log = logger("client")
+
+
+class Gateway(Protocol):
+    """The entrance that a client came through; it knows how its protocol says goodbye."""
+
+    def dismiss(self, client: Client, error: RtError) -> None:
+        """Tell the client why, and disconnect it."""
+
+
+class Client:
+    """The connection. *client_id* is the name others address, *user* the authenticated id or None.
+
+    ``rooms`` holds the rooms it joined as a member, in order; ``subscriptions`` all rooms it hears.
+    """
+
+    __slots__ = (
+        "acks",
+        "bucket",
+        "client_id",
+        "connected_at",
+        "data",
+        "event_buckets",
+        "format",
+        "gateway",
+        "heir",
+        "identity",
+        "ip",
+        "live",
+        "name",
+        "namespace",
+        "next_ack",
+        "number",
+        "rooms",
+        "session",
+        "sid",
+        "subscriptions",
+    )
+
+    def __init__(
+        self,
+        sid: str,
+        client_id: str,
+        name: str,
+        session: Session,
+        form: Format,
+        gateway: Gateway,
+        *,
+        namespace: str = "/",
+        identity: Identity | None = None,
+        ip: str = "",
+    ) -> None:
+        self.sid = sid
+        self.client_id = client_id
+        self.name = name
+        self.session = session
+        self.format = form
+        self.gateway = gateway
+        self.namespace = namespace
+        self.identity = identity
+        self.ip = ip
+        self.live = False
+        self.number = 0
+        self.connected_at = 0.0
+        self.rooms: dict[str, None] | None = None
+        self.subscriptions: dict[str, None] | None = None
+        self.bucket: Bucket | None = None
+        self.event_buckets: dict[str, Bucket] | None = None
+        self.heir: Client | None = None
+        self.acks: dict[int, Any] | None = None
+        self.next_ack = 0
+        self.data: dict[str, Any] | None = None
+
+    @property
+    def user(self) -> str | None:
+        """The authenticated user's id, None for a guest."""
+        return self.identity.user if self.identity is not None else None
+
+    @property
+    def verified(self) -> bool:
+        """Tell whether a token vouches for the client_id."""
+        return self.identity is not None
+
+    @property
+    def log(self) -> Any:
+        """The log, with this client's sid and client_id in every line."""
+        return _log.bind(sid=self.sid, client_id=self.client_id)
+
+    def emit(self, event: str, *args: Any, volatile: bool = False) -> None:
+        """Send an event to this client alone."""
+        self.session.send(self.format.event(event, args), volatile)

@@ -1,0 +1,119 @@
+"""Delivery to this node's clients: encoded once per wire format, then handed to every lane."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any, Protocol
+
+from rtserver.transport.outbound import Outbound
+from rtserver.transport.session import Session
+
+
+class Format(Protocol):
+    """A way to write an event: one object per namespace and encoding, compared by identity."""
+
+    def event(self, name: str, args: tuple[Any, ...], ack_id: int | None = None) -> Outbound:
+        """Return the event as packets; raise `TypeError` or `ValueError` for what it cannot write."""
+
+
+class Subscriber(Protocol):
+    """Who can be delivered to."""
+
+    @property
+    def sid(self) -> str:
+        """The connection's id."""
+
+    @property
+    def session(self) -> Session:
+        """The way to it."""
+
+    @property
+    def format(self) -> Format:
+        """What it understands."""
+
+
+class Message:
+    """An event on its way to many. It remembers each encoding, so that no format is written twice."""
+
+    __slots__ = ("_encoded", "args", "event")
+
+    def __init__(self, event: str, *args: Any) -> None:
+        self.event = event
+        self.args = args
+        self._encoded: dict[Format, Outbound] = {}
+
+    def encoded(self, form: Format) -> Outbound:
+        """Return the packets in *form*."""
+        out = self._encoded.get(form)
+        if out is None:
+            out = self._encoded[form] = form.event(self.event, self.args)
+        return out
+
+
+Audience = dict[Format, dict[str, Session]]
+
+
+class Fanout:
+    """Who hears what: everybody, or those who subscribed to a room. Every change costs O(1) per room touched."""
+
+    __slots__ = ("_everybody", "_rooms")
+
+    def __init__(self) -> None:
+        self._everybody: Audience = {}
+        self._rooms: dict[str, Audience] = {}
+
+    def admit(self, subscriber: Subscriber) -> None:
+        """Let the subscriber hear what goes to everybody."""
+        _add(self._everybody, subscriber)
+
+    def expel(self, subscriber: Subscriber, rooms: Iterable[str]) -> None:
+        """Let it hear nothing any more; *rooms* are those it subscribed to."""
+        _remove(self._everybody, subscriber)
+        for room in rooms:
+            self.unsubscribe(room, subscriber)
+
+    def subscribe(self, room: str, subscriber: Subscriber) -> None:
+        """Let the subscriber hear the room."""
+        _add(self._rooms.setdefault(room, {}), subscriber)
+
+    def unsubscribe(self, room: str, subscriber: Subscriber) -> None:
+        """Undo `subscribe`."""
+        audience = self._rooms.get(room)
+        if audience is not None:
+            _remove(audience, subscriber)
+            if not audience:
+                del self._rooms[room]
+
+    def sids(self, room: str | None) -> Iterator[str]:
+        """Yield who hears *room*, or everybody for None."""
+        for sessions in list(self._audience(room).values()):
+            yield from list(sessions)
+
+    def deliver(
+        self, room: str | None, message: Message, skip: Collection[str] = (), volatile: bool = False
+    ) -> int:
+        """Send to all who hear *room* (None: to everybody) except the sids in *skip*; return to how many."""
+        count = 0
+        for form, sessions in self._audience(room).items():
+            out = message.encoded(form)
+            if skip and not sessions.keys().isdisjoint(skip):
+                sessions = {sid: session for sid, session in sessions.items() if sid not in skip}
+            for session in sessions.values():
+                session.lane.write(out, volatile)
+            count += len(sessions)
+        return count
+
+    def _audience(self, room: str | None) -> Audience:
+        return self._everybody if room is None else self._rooms.get(room, {})
+
+
+def _add(audience: Audience, subscriber: Subscriber) -> None:
+    audience.setdefault(subscriber.format, {})[subscriber.sid] = subscriber.session
+
+
+def _remove(audience: Audience, subscriber: Subscriber) -> None:
+    sessions = audience.get(subscriber.format)
+    if sessions is not None:
+        sessions.pop(subscriber.sid, None)
+        if not sessions:
+            del audience[subscriber.format]

@@ -1,0 +1,70 @@
+"""One Engine.IO session as Socket.IO sees it: its namespaces, and the packet whose attachments are on their way."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qsl
+
+from rtserver.client import Client
+from rtserver.gateway.packets import Packet, decode
+from rtserver.transport.mailbox import Mailbox
+from rtserver.transport.packets import MalformedPacket
+from rtserver.transport.session import Session
+
+
+class Connection:
+    """The connection. ``clients`` has one entry per namespace it joined, or is about to."""
+
+    __slots__ = ("attempts", "clients", "environ", "ip", "mailbox", "partial", "session")
+
+    def __init__(self, session: Session, environ: dict[str, Any]) -> None:
+        self.session = session
+        self.environ: dict[str, Any] | None = environ
+        self.ip: str = environ.get("REMOTE_ADDR", "")
+        self.clients: dict[str, Client] = {}
+        self.attempts = 0
+        self.mailbox: Mailbox | None = None
+        self.partial: Packet | None = None
+
+    @property
+    def accepted(self) -> bool:
+        """Tell whether any namespace has accepted it."""
+        return any(client.live for client in self.clients.values())
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The parameters of the handshake's URL."""
+        if self.environ is None:
+            return {}
+        return dict(parse_qsl(self.environ["QUERY_STRING"]))
+
+    def read(self, data: str | bytes) -> Packet | None:
+        """Return the packet that *data* is, or completes; None when attachments are missing.
+
+        Raises `MalformedPacket` for what is no packet, and for an attachment that none waits for.
+        """
+        packet = self.partial
+        if isinstance(data, str):
+            if packet is not None:
+                raise MalformedPacket("text where an attachment was due")
+            packet = decode(data)
+        elif packet is None:
+            raise MalformedPacket("an attachment without its packet")
+        else:
+            packet.attach(data)
+        self.partial = None if packet.complete else packet
+        return packet if packet.complete else None
+
+    def release_handshake(self) -> None:
+        """Forget what only the handshake needed: a connection that lives long should be small."""
+        self.environ = None
+
+    def busy_mailbox(self) -> Mailbox | None:
+        """Return the mailbox when something in it is not done yet."""
+        return self.mailbox if self.mailbox is not None and self.mailbox.busy else None
+
+    def open_mailbox(self) -> Mailbox:
+        """Return the mailbox, made when first needed: most connections never need one."""
+        if self.mailbox is None:
+            self.mailbox = Mailbox(self.session.pause_reading, self.session.resume_reading)
+        return self.mailbox

@@ -1,0 +1,46 @@
+"""``join``: enter a room."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rtserver.client import Client
+from rtserver.handlers.base import Context
+from rtserver.protocol.errors import ROOM_FULL, TOO_MANY_ROOMS, RtError
+from rtserver.protocol.messages import Join
+from rtserver.rooms.views import listed, shown
+
+MEMBERS_SHOWN = 100
+
+
+async def join(context: Context, client: Client, request: Join) -> dict[str, Any]:
+    """Make the client a member and answer with who is there and what was said."""
+    room = request.room
+    if client.rooms is None or room not in client.rooms:
+        _check(context, client, room)
+    count = await context.node.join(client, room)
+    if request.since is not None:
+        page = await context.node.after(room, request.since, request.history or 1000)
+    else:
+        page = await context.node.latest(room, request.history or 0)
+    presence = context.grants.policy(room).presence
+    members, _ = listed(context.node.members(room), MEMBERS_SHOWN, None) if presence else ([], None)
+    return {
+        "room": room,
+        "members": members,
+        "count": count,
+        "offset": page.offset,
+        "history": [shown(publication, room) for publication in page.publications],
+        "recovered": request.since is not None and page.complete,
+    }
+
+
+def _check(context: Context, client: Client, room: str) -> None:
+    context.grants.check_join(client, room)
+    most = context.rooms_per_client
+    if most is not None and len(client.rooms or ()) >= most:
+        raise RtError(TOO_MANY_ROOMS, f"room: you are in {most} rooms, the most allowed")
+    full = context.grants.policy(room).max_members
+    registry = context.node.registry
+    if full is not None and registry.count(room) >= full and registry.member(room, client.client_id) is None:
+        raise RtError(ROOM_FULL, f"room: the room has {full} members, the most allowed")

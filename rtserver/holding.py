@@ -1,0 +1,62 @@
+"""Clients whose line was cut: held for a time of grace, in which nobody hears that they are gone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rtserver.client import Client
+from rtserver.transport.deadlines import Timer
+
+
+class Holding:
+    """The held clients by client_id. One that comes back gets the oldest held one without an heir as predecessor."""
+
+    __slots__ = ("_expire", "_held", "_timer", "grace")
+
+    def __init__(self, grace: float, expire: Callable[[Client], None]) -> None:
+        self.grace = grace
+        self._expire = expire
+        self._held: dict[str, dict[str, Client]] = {}
+        self._timer: Timer[Client] | None = Timer(grace, self._expired) if grace > 0 else None
+
+    def hold(self, client: Client) -> None:
+        """Keep the client until its time is over."""
+        assert self._timer is not None
+        self._held.setdefault(client.client_id, {})[client.sid] = client
+        self._timer.add(client)
+
+    def succeed(self, client: Client) -> bool:
+        """Make *client* the heir of a held one of the same client_id; tell whether there was one."""
+        for held in self._held.get(client.client_id, {}).values():
+            if held.heir is None:
+                held.heir = client
+                return True
+        return False
+
+    def predecessors(self, client: Client) -> list[Client]:
+        """Return the held ones whose heir *client* is."""
+        return [held for held in self._held.get(client.client_id, {}).values() if held.heir is client]
+
+    def take_predecessors(self, client: Client) -> list[Client]:
+        """Return them, and hold them no longer."""
+        found = self.predecessors(client)
+        for held in found:
+            self._remove(held)
+        return found
+
+    def close(self) -> None:
+        """Stop; nobody expires any more."""
+        if self._timer is not None:
+            self._timer.close()
+
+    def _expired(self, client: Client) -> None:
+        if self._remove(client):
+            self._expire(client)
+
+    def _remove(self, client: Client) -> bool:
+        theirs = self._held.get(client.client_id, {})
+        if theirs.pop(client.sid, None) is None:
+            return False
+        if not theirs:
+            del self._held[client.client_id]
+        return True

@@ -1,0 +1,21 @@
+"""Every counter, declared once. Plain integers: counting must cost nothing where messages pass."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+
+class Metrics:
+    """What this node did since it started."""
+
+    __slots__ = ("deliveries", "dropped", "messages", "refused")
+
+    def __init__(self) -> None:
+        self.messages: Counter[str] = Counter()
+        """Publications and private messages by event."""
+        self.deliveries = 0
+        """Messages handed to clients."""
+        self.refused: Counter[str] = Counter()
+        """Connections and requests refused, by reason."""
+        self.dropped: Counter[str] = Counter()
+        """What a bound threw away, by what it was."""
