@@ -23,14 +23,16 @@ from rtserver.fanout import Fanout, Message
 from rtserver.gateway.admission import Admission
 from rtserver.gateway.formats import json_format
 from rtserver.gateway.handshake import Handshake
+from rtserver.gateway.lobby import OnConnect
 from rtserver.gateway.members import Members
-from rtserver.gateway.socketio import OnConnect, SocketIoServer
+from rtserver.gateway.socketio import SocketIoServer
 from rtserver.handlers.base import Context
 from rtserver.node import Node
 from rtserver.protocol.errors import SERVER_DRAINING, TOO_MANY_CONNECTIONS, RtError
 from rtserver.protocol.identifiers import Clock
 from rtserver.rooms.stream import Publication
 from rtserver.router import Router
+from rtserver.telemetry import log
 from rtserver.telemetry.metrics import Metrics
 from rtserver.transport.engine import EngineServer
 from rtserver.transport.lane import LaneLimits
@@ -46,6 +48,8 @@ class App:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.draining = False
+        # Somebody else's process, until `rtserver.server` says that it is ours.
+        self.logs_for_itself = True
         self.metrics = Metrics()
         self.engine = _engine(config)
         self.engine.admit = self._admit
@@ -67,7 +71,7 @@ class App:
 
     def on_connect(self, hook: OnConnect) -> OnConnect:
         """Register ``async def hook(client, auth)``, run when a client was told that it is connected."""
-        self.sio.hooks.append(hook)
+        self.sio.lobby.hooks.append(hook)
         return hook
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -98,6 +102,8 @@ class App:
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:
             message = await receive()
+            if message["type"] == "lifespan.startup" and self.logs_for_itself:
+                log.configure(self.config.logging.level, self.config.logging.format, whole_process=False)
             if message["type"] == "lifespan.shutdown":
                 self.node.close()
                 await self.sio.shutdown()

@@ -97,7 +97,8 @@ class Fanout:
         for form, sessions in self._audience(room).items():
             out = message.encoded(form)
             if skip and not sessions.keys().isdisjoint(skip):
-                sessions = {sid: session for sid, session in sessions.items() if sid not in skip}
+                count += _deliver_but(sessions, out, skip, volatile)
+                continue
             for session in sessions.values():
                 session.lane.write(out, volatile)
             count += len(sessions)
@@ -105,6 +106,13 @@ class Fanout:
 
     def _audience(self, room: str | None) -> Audience:
         return self._everybody if room is None else self._rooms.get(room, {})
+
+
+def _deliver_but(sessions: dict[str, Session], out: Outbound, skip: Collection[str], volatile: bool) -> int:
+    others = [session for sid, session in sessions.items() if sid not in skip]
+    for session in others:
+        session.lane.write(out, volatile)
+    return len(others)
 
 
 def _add(audience: Audience, subscriber: Subscriber) -> None:

@@ -245,7 +245,9 @@ class Node:
         self.metrics.messages[event if stamped else "other"] += 1
         return Published(event_id, published.offset, timestamp, recipients)
 
-    async def broadcast(self, event: str = "broadcast", message: str | None = None, data: Any = _ABSENT) -> Published:
+    async def broadcast(
+        self, event: str = "broadcast", message: str | None = None, data: Any = _ABSENT
+    ) -> Published:
         """Publish to every client."""
         return await self.publish(None, event, message, data)
 

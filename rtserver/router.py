@@ -134,7 +134,9 @@ class Router:
             return
         size = sum(_size(payload[field]) for field in ("message", "data") if field in payload)
         if size > self._message_size:
-            raise RtError(MESSAGE_TOO_LARGE, f"message and data have {size} bytes, {self._message_size} are allowed")
+            raise RtError(
+                MESSAGE_TOO_LARGE, f"message and data have {size} bytes, {self._message_size} are allowed"
+            )
 
     def _refused(
         self, client: Client, event: object, error: RtError, wants_ack: bool

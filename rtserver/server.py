@@ -69,7 +69,7 @@ class Server(uvicorn.Server):
             async with asyncio.timeout(drain.timeout):
                 await asyncio.sleep(drain.delay)
                 await self._app.drain(drain.spread)
-                while self.server_state.connections:
+                while self.server_state.connections:  # noqa: ASYNC110  # uvicorn has no event for it
                     await asyncio.sleep(0.02)
         except TimeoutError:
             _log.warning("not drained in time", connections=len(self.server_state.connections))
@@ -84,11 +84,13 @@ class Server(uvicorn.Server):
 def serve(app: App, config: Config | None = None) -> int:
     """Serve *app* until a signal stops it; return the exit code. *config* overrides where it listens."""
     settings = (config or app.config).server
-    log.configure(app.config.logging.level, app.config.logging.format)
+    log.configure(app.config.logging.level, app.config.logging.format, whole_process=True)
+    app.logs_for_itself = False
     try:
         listener = _listen(settings.host, settings.port)
     except OSError as error:
-        print(f"rtserver: cannot listen on {settings.host}:{settings.port}: {error.strerror}", file=sys.stderr)  # noqa: T201
+        where = f"{settings.host}:{settings.port}"
+        print(f"rtserver: cannot listen on {where}: {error.strerror}", file=sys.stderr)  # noqa: T201
         return 1
     tls = settings.tls
     scheme = "https" if tls.cert is not None else "http"

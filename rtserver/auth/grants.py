@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
+from typing import Protocol
 
-from rtserver.client import Client
+from rtserver.auth.claims import Identity
 from rtserver.config.schema import RoomPolicy
 from rtserver.protocol.errors import FORBIDDEN, NOT_A_MEMBER, RtError
 from rtserver.rooms.patterns import Patterns
@@ -20,6 +21,18 @@ _REMEMBERED = 4096
 _DEFAULT = RoomPolicy(match="*")
 
 
+class Applicant(Protocol):
+    """What a decision needs to know of a client."""
+
+    @property
+    def identity(self) -> Identity | None:
+        """Who a token says it is."""
+
+    @property
+    def rooms(self) -> Collection[str] | None:
+        """The rooms it is a member of."""
+
+
 class Grants:
     """Policies by room."""
 
@@ -27,7 +40,7 @@ class Grants:
         self._policies = [(Patterns([policy.match]), policy) for policy in policies]
         self.policy = lru_cache(maxsize=_REMEMBERED)(self._find)
 
-    def check_join(self, client: Client, room: str) -> None:
+    def check_join(self, client: Applicant, room: str) -> None:
         """Raise `RtError` when the client may not join."""
         rule = self.policy(room).join
         if room.startswith(RESERVED_PREFIXES):
@@ -36,7 +49,7 @@ class Grants:
         if not _allowed(rule, client, claimed, room):
             raise RtError(FORBIDDEN, "room: you may not join this room")
 
-    def check_publish(self, client: Client, room: str | None) -> None:
+    def check_publish(self, client: Applicant, room: str | None) -> None:
         """Raise `RtError` when the client may not publish to the room, or for None, to everybody."""
         if room is None:
             return
@@ -48,7 +61,7 @@ class Grants:
         elif not _allowed(rule, client, claimed, room):
             raise RtError(FORBIDDEN, "room: you may not publish to this room")
 
-    def check_look(self, client: Client, room: str) -> None:
+    def check_look(self, client: Applicant, room: str) -> None:
         """Raise `RtError` when the client may not see who is in the room, or what was said there."""
         if client.rooms is None or room not in client.rooms:
             self.check_join(client, room)
@@ -57,11 +70,11 @@ class Grants:
         return next((policy for patterns, policy in self._policies if patterns.match(room)), _DEFAULT)
 
 
-def _allowed(rule: str, client: Client, claimed: Sequence[str] | None, room: str) -> bool:
+def _allowed(rule: str, client: Applicant, claimed: Sequence[str] | None, room: str) -> bool:
     if rule == "anyone":
         return True
     if rule == "authenticated":
-        return client.verified
+        return client.identity is not None
     return rule == "claim" and claimed is not None and _patterns(tuple(claimed)).match(room)
 
 

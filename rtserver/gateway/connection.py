@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -59,12 +60,16 @@ class Connection:
         """Forget what only the handshake needed: a connection that lives long should be small."""
         self.environ = None
 
-    def busy_mailbox(self) -> Mailbox | None:
-        """Return the mailbox when something in it is not done yet."""
-        return self.mailbox if self.mailbox is not None and self.mailbox.busy else None
+    def do(self, job: Callable[[], Awaitable[Any] | None]) -> None:
+        """Do a job now, or after those of this connection that are not done yet.
 
-    def open_mailbox(self) -> Mailbox:
-        """Return the mailbox, made when first needed: most connections never need one."""
-        if self.mailbox is None:
-            self.mailbox = Mailbox(self.session.pause_reading, self.session.resume_reading)
-        return self.mailbox
+        A job returns what is left to wait for, or None. Most connections never need a mailbox.
+        """
+        if self.mailbox is not None and self.mailbox.busy:
+            self.mailbox.put(job)
+            return
+        rest = job()
+        if rest is not None:
+            if self.mailbox is None:
+                self.mailbox = Mailbox(self.session.pause_reading, self.session.resume_reading)
+            self.mailbox.run(rest)

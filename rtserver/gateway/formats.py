@@ -12,7 +12,6 @@ from rtserver.client import Client
 from rtserver.gateway.packets import ACK, BINARY_ACK, BINARY_EVENT, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT
 from rtserver.transport.outbound import Outbound
 
-
 # Deeper values than orjson writes are not looked into for binary either.
 MAX_DEPTH = 200
 

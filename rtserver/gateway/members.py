@@ -178,7 +178,9 @@ class Members(socketio.AsyncManager):  # type: ignore[misc]  # the library has n
             return
         args = data if isinstance(data, tuple) else () if data is None else (data,)
         room = to if to is not None else room
-        skip = tuple(skip_sid) if isinstance(skip_sid, list | tuple | set) else (skip_sid,) if skip_sid else ()
+        skip = (
+            tuple(skip_sid) if isinstance(skip_sid, list | tuple | set) else (skip_sid,) if skip_sid else ()
+        )
         if callback is None and (room is None or isinstance(room, str)) and room not in space.clients:
             space.fanout.deliver(room, Message(event, *args), skip)
             return

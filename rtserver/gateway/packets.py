@@ -27,7 +27,9 @@ class Packet:
 
     __slots__ = ("_missing", "attachments", "data", "id", "namespace", "size", "type")
 
-    def __init__(self, kind: int, namespace: str, ack_id: int | None, data: Any, missing: int, size: int) -> None:
+    def __init__(
+        self, kind: int, namespace: str, ack_id: int | None, data: Any, missing: int, size: int
+    ) -> None:
         self.type = kind
         self.namespace = namespace
         self.id = ack_id

@@ -15,10 +15,11 @@ _SHARED: list[Any] = [
 ]
 
 
-def configure(level: str, form: str | None) -> None:
+def configure(level: str, form: str | None, *, whole_process: bool) -> None:
     """Send every log line of *level* and above to stderr.
 
-    *form* is ``console`` or ``json``; None is console on a terminal and JSON otherwise.
+    *form* is ``console`` or ``json``; None is console on a terminal and JSON otherwise. Without *whole_process* only
+    our own loggers are touched: the process belongs to the application that embeds us.
 
     Colours are for terminals. The libraries' loggers go the same way, with nothing below WARNING: uvicorn would
     log the full URL of every request, and a URL may carry a token.
@@ -38,10 +39,15 @@ def configure(level: str, form: str | None) -> None:
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(logging.WARNING)
-    logging.getLogger("rtserver").setLevel(level.upper())
+    ours = logging.getLogger("rtserver")
+    ours.setLevel(level.upper())
+    if whole_process:
+        root = logging.getLogger()
+        root.handlers[:] = [handler]
+        root.setLevel(logging.WARNING)
+    else:
+        ours.handlers[:] = [handler]
+        ours.propagate = False
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

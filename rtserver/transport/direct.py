@@ -51,7 +51,16 @@ _CLOSING = _Closing()
 class DirectLane(asyncio.Protocol):
     """One WebSocket connection after its handshake."""
 
-    __slots__ = ("_connections", "_pending", "_reader", "_timer", "_wire", "compressed", "receiver", "transport")
+    __slots__ = (
+        "_connections",
+        "_pending",
+        "_reader",
+        "_timer",
+        "_wire",
+        "compressed",
+        "receiver",
+        "transport",
+    )
     name = WEBSOCKET
 
     def __init__(self, wire: Wire) -> None:
@@ -97,11 +106,14 @@ class DirectLane(asyncio.Protocol):
             return
         data = pending[0] if len(pending) == 1 else b"".join(pending)
         pending.clear()
-        if self._timer is not None and self.receiver is not _CLOSING:
-            if transport.get_write_buffer_size() + len(data) > self._wire.limits.max_bytes:
-                self._evict()
-                return
+        if self._timer is not None and self._is_over_limit(transport, len(data)):
+            self._evict()
+            return
         transport.write(data)
+
+    def _is_over_limit(self, transport: asyncio.Transport, more: int) -> bool:
+        held = transport.get_write_buffer_size() + more
+        return held > self._wire.limits.max_bytes and self.receiver is not _CLOSING
 
     def pause_writing(self) -> None:
         """Start the clock: the peer's line is full."""
@@ -242,7 +254,9 @@ class DirectLane(asyncio.Protocol):
         assert self.transport is not None
         if self.receiver is not _CLOSING:
             self.flush()
-            self.transport.write(frames.encode(frames.CLOSE, b"") if code is None else frames.encode_close(code))
+            self.transport.write(
+                frames.encode(frames.CLOSE, b"") if code is None else frames.encode_close(code)
+            )
         receiver, self.receiver = self.receiver, _CLOSING
         self._stop_timer()
         self._timer = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self.abort)

@@ -48,7 +48,10 @@ async def serve(engine: EngineServer, scope: Scope, receive: Receive, send: Send
 
 
 async def _preflight(send: Send, cors: Headers) -> None:
-    allow = [(b"access-control-allow-methods", b"GET, POST"), (b"access-control-allow-headers", b"content-type")]
+    allow = [
+        (b"access-control-allow-methods", b"GET, POST"),
+        (b"access-control-allow-headers", b"content-type"),
+    ]
     await requests.respond(send, 204, b"", cors + allow, _TEXT)
 
 

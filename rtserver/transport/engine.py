@@ -45,7 +45,7 @@ class EngineServer(engineio.AsyncServer, SessionEvents):  # type: ignore[misc]  
 
     def __init__(self, *, limits: LaneLimits | None = None, **options: Any) -> None:
         options.setdefault("logger", logging.getLogger("engineio.server"))
-        super().__init__(async_mode="asgi", **options)
+        super().__init__(**{**options, "async_mode": "asgi"})
         allowed = options.get("cors_allowed_origins") or []
         self.origins = Origins([allowed] if isinstance(allowed, str) else allowed)
         self.limits = limits or LaneLimits()
@@ -109,7 +109,7 @@ class EngineServer(engineio.AsyncServer, SessionEvents):  # type: ignore[misc]  
             verdict = handler(session.sid, environ) if handler is not None else None
             if inspect.isawaitable(verdict):
                 verdict = await verdict
-        except Exception:
+        except Exception:  # noqa: BLE001  # an application's handler may raise anything
             _log.exception("the connect handler failed")
             verdict = False
         if verdict is not None and verdict is not True:

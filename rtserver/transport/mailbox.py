@@ -55,7 +55,7 @@ class Mailbox:
                     await job
             except asyncio.CancelledError:
                 _log.warning("a job was given up because its client is gone")
-            except Exception:
+            except Exception:  # noqa: BLE001  # a job may raise anything, and the next must run
                 _log.exception("a job failed")
             job = None
             if not self._jobs:
@@ -63,7 +63,7 @@ class Mailbox:
                 return
             try:
                 job = self._jobs.popleft()()
-            except Exception:
+            except Exception:  # noqa: BLE001  # a job may raise anything, and the next must run
                 _log.exception("a job failed")
             if self._paused and len(self._jobs) <= LOW:
                 self._paused = False

@@ -21,7 +21,17 @@ class PollOverlapError(Exception):
 class PollingLane:
     """What waits for the next poll. While it is held for an upgrade, polls are answered with NOOP at once."""
 
-    __slots__ = ("_closed", "_held", "_limits", "_out", "_readable", "_size", "_waiter", "posting", "receiver")
+    __slots__ = (
+        "_closed",
+        "_held",
+        "_limits",
+        "_out",
+        "_readable",
+        "_size",
+        "_waiter",
+        "posting",
+        "receiver",
+    )
     name = POLLING
 
     def __init__(self, limits: LaneLimits, receiver: Receiver) -> None:

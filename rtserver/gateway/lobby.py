@@ -1,0 +1,158 @@
+"""The way in: from a CONNECT packet to an accepted client, or to a refusal that leaves nothing behind."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from rtserver.client import Client, Gateway
+from rtserver.gateway.admission import Admission
+from rtserver.gateway.application import Application, refusal
+from rtserver.gateway.connection import Connection
+from rtserver.gateway.formats import form_of, json_format
+from rtserver.gateway.handshake import Handshake
+from rtserver.gateway.members import MAIN, Members
+from rtserver.gateway.packets import Packet
+from rtserver.node import Node
+from rtserver.protocol.errors import KICKED, UNAUTHORIZED, RtError
+from rtserver.telemetry.log import logger
+from rtserver.transport.deadlines import Timer
+from rtserver.transport.mailbox import carry_on
+from rtserver.transport.packets import MalformedPacket
+
+_log = logger("gateway")
+
+OnConnect = Callable[[Client, dict[str, Any]], Awaitable[None]]
+
+# How long a connection whose client was refused stays, for the refusal to arrive and for another namespace to join.
+REFUSED_LINGER = 1.0
+# How often one connection may ask to join namespaces.
+MAX_ATTEMPTS = 32
+
+
+class Lobby:
+    """Accepts clients. *hooks* run after a client was told that it is connected."""
+
+    def __init__(
+        self,
+        node: Node,
+        members: Members,
+        handshake: Handshake,
+        admission: Admission,
+        application: Application,
+    ) -> None:
+        self.hooks: list[OnConnect] = []
+        self._node = node
+        self._members = members
+        self._handshake = handshake
+        self._admission = admission
+        self._application = application
+        self._refused: Timer[Connection] = Timer(REFUSED_LINGER, _close_refused)
+
+    def enter(
+        self, connection: Connection, packet: Packet, gateway: Gateway, new_sid: Callable[[], str]
+    ) -> Callable[[], Awaitable[None] | None] | None:
+        """Begin with a CONNECT; return the job that goes on, None when the client is refused already.
+
+        From here on the client is known as one being accepted. Raises `MalformedPacket` for a second CONNECT.
+        """
+        connection.attempts += 1
+        if packet.namespace in connection.clients or connection.attempts > MAX_ATTEMPTS:
+            raise MalformedPacket("one CONNECT per namespace")
+        if not self._application.has_namespace(packet.namespace):
+            self._tell(connection, packet.namespace, {"message": "Invalid namespace"})
+            return None
+        auth = packet.data or {}
+        try:
+            who = self._handshake.introduce(auth, connection.query, time.time())
+            self._admission.enter(who.client_id, connection.ip)
+        except RtError as error:
+            self._refuse(connection, packet.namespace, error)
+            return None
+        form, namespace = json_format(packet.namespace), packet.namespace
+        client = Client(
+            new_sid(),
+            who.client_id,
+            who.name,
+            connection.session,
+            form,
+            gateway,
+            namespace=namespace,
+            identity=who.identity,
+            ip=connection.ip,
+        )
+        connection.clients[namespace] = client
+        self._members.add(client)
+        return lambda: self._begin(connection, client, auth)
+
+    def forget(self, connection: Connection, client: Client) -> None:
+        """Undo `enter` for a client that was not accepted."""
+        connection.clients.pop(client.namespace, None)
+        self._members.remove(client)
+        self.release(client)
+
+    def release(self, client: Client) -> None:
+        """Give back the client's place under the connection limits."""
+        self._admission.exit(client.client_id, client.ip)
+
+    def close(self) -> None:
+        """Stop the timer."""
+        self._refused.close()
+
+    def _begin(self, connection: Connection, client: Client, auth: dict[str, Any]) -> Awaitable[None] | None:
+        accepting = self._accept(connection, client, auth)
+        if self._application.present or self.hooks:
+            return accepting
+        # Without code of an application nothing here waits, and a task is spared.
+        try:
+            awaited = accepting.send(None)
+        except StopIteration:
+            return None
+        return carry_on(accepting, awaited)
+
+    async def _accept(self, connection: Connection, client: Client, auth: dict[str, Any]) -> None:
+        verdict = await self._application.judge(client, connection.environ or {}, auth)
+        if connection.clients.get(client.namespace) is not client:
+            # Gone meanwhile: the line was cut, or the connect handler itself disconnected the client.
+            if verdict is None and not connection.session.closed:
+                self._refuse(connection, client.namespace, RtError(KICKED, "refused by the application"))
+            return
+        if verdict is not None:
+            self.forget(connection, client)
+            self._node.metrics.refused["application"] += 1
+            self._tell(connection, client.namespace, verdict)
+            return
+        connection.session.send(form_of(client).connect(client.sid))
+        if client.namespace == MAIN:
+            await self._node.connect(client)
+        else:
+            self._members.admit(client)
+        connection.release_handshake()
+        await self._run_hooks(client, auth)
+
+    async def _run_hooks(self, client: Client, auth: dict[str, Any]) -> None:
+        for hook in self.hooks:
+            try:
+                await hook(client, auth)
+            except RtError as error:
+                client.gateway.dismiss(client, error)
+                return
+            except Exception:
+                client.log.exception("an on_connect hook failed")
+                client.gateway.dismiss(client, RtError(KICKED, "refused by the application"))
+                return
+
+    def _refuse(self, connection: Connection, namespace: str, error: RtError) -> None:
+        self._node.metrics.refused[error.reason.reason] += 1
+        _log.info("client refused", reason=error.reason.reason, why=error.message, ip=connection.ip)
+        self._tell(connection, namespace, refusal(error))
+
+    def _tell(self, connection: Connection, namespace: str, body: dict[str, Any]) -> None:
+        connection.session.send(json_format(namespace).connect_error(body))
+        self._refused.add(connection)
+
+
+def _close_refused(connection: Connection) -> None:
+    if not connection.clients:
+        connection.session.close(UNAUTHORIZED.code, "refused")
