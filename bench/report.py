@@ -8,11 +8,12 @@ METHOD = (
     "One server at a time, pinned to one core; the load generator (C, epoll, one thread) pinned to the other.",
     "Everything is on loopback, over WebSocket, without compression.",
     "rtserver runs its shipped config.yaml with every default on: rate limits, history, presence, recovery.",
+    "Only for event + ack the limit of 100 events per second and client is raised; the limiter itself stays on.",
     "The peers are written as their users would write them: they relay what the client sent.",
     "rtserver adds id, sender, username, timestamp and offset to it, so its frames are longer.",
     "CPU time is the server's own, user and system, from the scheduler's nanosecond clock.",
     "The servers take turns within a round; ratios are formed within a round, and their median is shown.",
-    "Publishers take turns, so that nobody exceeds the shipped limit of 100 events per second and client.",
+    "In chat all members publish in turn, so that nobody exceeds that limit.",
 )
 
 

@@ -40,14 +40,28 @@ def _one_round(scenarios: list[Scenario], skipped: set[str], pace: Pace, label: 
 
 def _on(server: servers.Server, scenario: Scenario, pace: Pace, say: Say) -> dict[str, Figures]:
     """Measure, and say so when a figure is not what it seems; one failure does not cost the other rows."""
+    if server is servers.RTSERVER and scenario.environment:
+        say(f"{', '.join(scenario.rows)}: rtserver runs with {_assignments(scenario.environment)}")
     try:
-        with servers.running(server) as running:
-            figures = scenario.measure(running, pace)
+        with servers.running(server, scenario.environment) as running:
+            found = scenario.measure(running, pace)
     except generator.BrokenError as broken:
         say(f"{server.title}: {', '.join(scenario.rows)} could not be measured: {broken}")
         return {}
-    for name, figure in figures.items():
-        for key in ("refused", "missing", "lost"):
-            if figure.get(key):
-                say(f"{server.title}: {name}: {figure[key]} {key}")
-    return figures
+    return {name: figures for name, figures in found.items() if _sound(server, name, figures, say)}
+
+
+def _sound(server: servers.Server, row: str, figures: Figures, say: Say) -> bool:
+    """Say what went wrong while a row was measured; a figure without its work done is none."""
+    for key in ("refused", "missing", "lost", "stuck"):
+        if figures.get(key):
+            say(f"{server.title}: {row}: {figures[key]} {key}")
+    spoilt = figures.get("stuck") or figures.get("lost") or figures["value"] <= 0
+    too_many = figures.get("refused", 0) > 0.01 * figures.get("publications", 0)
+    if spoilt or too_many:
+        say(f"{server.title}: {row}: not counted")
+    return not (spoilt or too_many)
+
+
+def _assignments(environment: dict[str, str]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in environment.items())
