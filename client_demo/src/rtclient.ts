@@ -61,6 +61,11 @@ export interface Publication {
   offset: number;
 }
 
+/** A publication in a room's history, with the event it was sent as; a backend may have chosen any name. */
+export interface Recorded extends Publication {
+  event: string;
+}
+
 export interface PrivateMessage {
   id: string;
   sender: string;
@@ -125,7 +130,8 @@ export interface Joined {
   members: Member[];
   count: number;
   offset: number;
-  history: Publication[];
+  history: Recorded[];
+  /** Whether `history` is everything since the offset asked for. */
   recovered: boolean;
 }
 
@@ -251,8 +257,8 @@ export class RtClient {
   #status: Status = { phase: "closed", transport: null, attempt: 0, goodbye: null };
   #retry: ReturnType<typeof setTimeout> | undefined;
   readonly #timeout: number;
-  /** The rooms to be in, each with the last offset seen there. */
-  readonly #rooms = new Map<string, number>();
+  /** The rooms to be in, each with the last offset seen there and how much history was asked for. */
+  readonly #rooms = new Map<string, { offset: number; history: number }>();
   readonly #statusListeners = new Set<(status: Status) => void>();
   readonly #rejoinListeners = new Set<RejoinListener>();
 
@@ -315,7 +321,7 @@ export class RtClient {
 
   async join(room: string, options: JoinOptions = {}): Promise<Joined> {
     const joined = await this.#ask<Joined>((socket, done) => socket.emit("join", { room, ...options }, done));
-    this.#rooms.set(joined.room, joined.offset);
+    this.#rooms.set(joined.room, { offset: joined.offset, history: options.history ?? 0 });
     return joined;
   }
 
@@ -325,12 +331,18 @@ export class RtClient {
     await this.#ask<{ room: string }>((socket, done) => socket.emit("leave", { room }, done));
   }
 
-  chat(message: string, options: PublishOptions = {}): Promise<Published> {
-    return this.#ask((socket, done) => socket.emit("chat", { message, ...options }, done));
+  async chat(message: string, options: PublishOptions = {}): Promise<Published> {
+    const sent = await this.#ask<Published>((socket, done) => socket.emit("chat", { message, ...options }, done));
+    this.#seen(options.room, sent.offset);
+    return sent;
   }
 
-  broadcast(message: string, options: PublishOptions = {}): Promise<Published & { recipients: number }> {
-    return this.#ask((socket, done) => socket.emit("broadcast", { message, ...options }, done));
+  async broadcast(message: string, options: PublishOptions = {}): Promise<Published & { recipients: number }> {
+    const sent = await this.#ask<Published & { recipients: number }>((socket, done) =>
+      socket.emit("broadcast", { message, ...options }, done),
+    );
+    this.#seen(options.room, sent.offset);
+    return sent;
   }
 
   private(to: string, message: string, data?: unknown): Promise<{ id: string; timestamp: string; delivered: number }> {
@@ -404,9 +416,7 @@ export class RtClient {
       this.#lost(socket.active ? goodbye : refusal, this.#status.attempt + 1);
     });
     for (const event of ["chat", "broadcast"] as const) {
-      socket.on(event, ({ room, offset }) => {
-        if (room !== null && this.#rooms.has(room)) this.#rooms.set(room, offset);
-      });
+      socket.on(event, ({ room, offset }) => this.#seen(room, offset));
     }
   }
 
@@ -425,9 +435,15 @@ export class RtClient {
     }
   }
 
+  /** Remembers how far we are in a room: from there we catch up after a reconnect. */
+  #seen(room: string | null | undefined, offset: number): void {
+    const joined = this.#rooms.get(room ?? "");
+    if (joined) joined.offset = Math.max(joined.offset, offset);
+  }
+
   #rejoin(): void {
-    for (const [room, since] of this.#rooms) {
-      this.join(room, { since }).then(
+    for (const room of this.#rooms.keys()) {
+      this.#joinAgain(room).then(
         (joined) => this.#rejoinListeners.forEach((tell) => tell(room, joined)),
         (error: RtError) => {
           // When the line broke again, the next connection tries again.
@@ -437,6 +453,16 @@ export class RtClient {
         },
       );
     }
+  }
+
+  /** Catches up from where we were; when the server cannot tell any more what came since, with the latest it has. */
+  async #joinAgain(room: string): Promise<Joined> {
+    const { offset: since, history } = this.#rooms.get(room) ?? { offset: 0, history: 0 };
+    const joined = await this.join(room, { since });
+    if (!joined.recovered && history > 0) return { ...(await this.join(room, { history })), recovered: false };
+    const kept = this.#rooms.get(room);
+    if (kept) kept.history = history;
+    return joined;
   }
 
   #set(status: Status): void {

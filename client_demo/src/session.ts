@@ -129,7 +129,7 @@ export class Session {
   say(text: string): void {
     const { current, me } = this.store.state;
     if (!me) return;
-    this.#typing.stop();
+    this.#typing.sent();
     const message: Message = {
       kind: "message",
       key: this.#key("mine"),
@@ -181,7 +181,7 @@ export class Session {
       this.store.dispatch({ type: "sent", id, key, receipt });
     } catch (error) {
       if (!(error instanceof RtError)) throw error;
-      this.store.dispatch({ type: "delivery", id, key, delivery: "failed", note: error.message });
+      this.store.dispatch({ type: "delivery", id, key, delivery: "failed", note: `${error.reason}: ${error.message}` });
       this.#toastError("Not sent", error);
     }
   }
@@ -250,7 +250,10 @@ export class Session {
     client.on("token_expiring", ({ expires_at }) =>
       this.toast("warning", "Your token expires", `At ${new Date(expires_at).toLocaleTimeString()} the server will disconnect you.`),
     );
-    client.on("error", (body) => this.#toastError(`${body.event} was refused`, RtError.from(body)));
+    client.on("error", (body) => {
+      // Whether others see us typing is not worth a warning.
+      if (body.event !== "typing") this.#toastError(`${body.event} was refused`, RtError.from(body));
+    });
   }
 
   #published(publication: Publication, broadcast: boolean): void {
@@ -313,7 +316,7 @@ export class Session {
 
   #toastError(title: string, error: RtError): void {
     const wait = error.retryAfter === undefined ? "" : ` Try again in ${Math.ceil(error.retryAfter)} s.`;
-    this.toast("error", `${title} (${error.reason})`, error.message + wait);
+    this.toast("error", `${title} (${error.reason})`, error.message.replace(/[.\s]*$/u, ".") + wait);
   }
 
   #notice(id: ConversationId, text: string, at: number): void {

@@ -25,8 +25,13 @@ export class TypingSignal {
   }
 
   stop(): void {
-    clearTimeout(this.#idle);
     if (this.#room !== null) this.tell(this.#room, false);
+    this.sent();
+  }
+
+  /** The message itself tells the others that the typing is over. */
+  sent(): void {
+    clearTimeout(this.#idle);
     this.#room = null;
   }
 }

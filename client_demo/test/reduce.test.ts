@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { Joined, Publication } from "../src/rtclient";
+import type { Joined, Publication, Recorded } from "../src/rtclient";
 import type { Action } from "../src/state/action";
 import { EVERYONE, directId, roomId, type Message } from "../src/state/conversation";
 import { received } from "../src/state/message";
@@ -10,6 +10,7 @@ import { initialState, type State } from "../src/state/state";
 const publication = (id: string, more: Partial<Publication> = {}): Publication => ({
   id, room: "lobby", sender: "ben", username: "Ben", message: "hello", timestamp: "2025-01-01T00:00:00.000Z", offset: 1, ...more,
 });
+const recorded = (id: string, more: Partial<Recorded> = {}): Recorded => ({ ...publication(id), event: "chat", ...more });
 const said = (id: string): Message => received(publication(id), "ada");
 const joined = (room: string, more: Partial<Joined> = {}): Action => ({
   type: "joined", open: true, joined: { room, members: [], count: 1, offset: 0, history: [], recovered: false, ...more },
@@ -19,12 +20,15 @@ const after = (...actions: Action[]): State =>
 const of = (state: State, id: string) => state.conversations.find((it) => it.id === id);
 
 test("a joined room is opened and shows what was said before", () => {
-  const state = after(joined("lobby", { history: [publication("1"), publication("2", { sender: "ada" })] }));
-  expect(currentConversation(state).entries).toMatchObject([{ id: "1", mine: false }, { id: "2", mine: true }]);
+  const state = after(joined("lobby", { history: [recorded("1"), recorded("2", { sender: "ada", event: "broadcast" })] }));
+  expect(currentConversation(state).entries).toMatchObject([
+    { id: "1", mine: false, broadcast: false },
+    { id: "2", mine: true, broadcast: true },
+  ]);
 });
 
 test("what a backend put into the history in a shape of its own is left out", () => {
-  const history = [publication("1"), { id: "2", progress: 5 } as unknown as Publication];
+  const history = [recorded("1"), { id: "2", progress: 5 } as unknown as Recorded];
   expect(currentConversation(after(joined("lobby", { history }))).entries).toHaveLength(1);
 });
 
@@ -54,7 +58,7 @@ test("leaving the room on screen shows its neighbour", () => {
 });
 
 test("joining again after a reconnect keeps what is on screen", () => {
-  const state = after(joined("lobby"), { type: "said", id: roomId("lobby"), message: said("1") }, joined("lobby", { history: [publication("1"), publication("2")] }));
+  const state = after(joined("lobby"), { type: "said", id: roomId("lobby"), message: said("1") }, joined("lobby", { history: [recorded("1"), recorded("2")] }));
   expect(currentConversation(state).entries).toHaveLength(2);
 });
 
@@ -67,6 +71,11 @@ test("somebody who speaks, leaves or falls silent is not typing any more", () =>
   expect(line(reduce(state, { type: "member_left", room: "lobby", clientId: "ben", count: 1 }))).toBe("");
   expect(line(reduce(state, { type: "typing_expired", now: 10 }))).toBe("");
   expect(line(reduce(state, { type: "typing_expired", now: 9 }))).toBe("Ben is typing…");
+});
+
+test("the same warning is not shown twice at a time", () => {
+  const toast = (key: string): Action => ({ type: "toast", toast: { key, tone: "error", title: "Not sent", text: "Too fast." } });
+  expect(after(toast("1"), toast("2")).toasts).toHaveLength(1);
 });
 
 test("signing out leaves nothing of the conversations behind", () => {

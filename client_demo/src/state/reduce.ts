@@ -89,6 +89,8 @@ export function reduce(state: State, action: Action): State {
         ),
       };
     case "toast":
+      // What is said already need not be said twice.
+      if (state.toasts.some(({ title, text }) => title === action.toast.title && text === action.toast.text)) return state;
       return { ...state, toasts: [...state.toasts, action.toast].slice(-KEPT_TOASTS) };
     case "toast_gone":
       return { ...state, toasts: state.toasts.filter(({ key }) => key !== action.key) };
@@ -128,7 +130,7 @@ function closed(state: State, id: ConversationId): State {
 function joined(state: State, { joined: { room, members, count, history }, open }: Action & { type: "joined" }): State {
   const id = roomId(room);
   const me = state.me?.clientId ?? "";
-  const past = history.filter(isPublication).map((publication) => received(publication, me));
+  const past = history.filter(isPublication).map((publication) => received(publication, me, publication.event === "broadcast"));
   const next = change(ensured(state, id), id, (it) => ({
     ...it,
     members,

@@ -130,7 +130,7 @@ function problem({ key, delivery, note }: Message, store: Store, session: Sessio
     "div",
     { class: "message-problem" },
     icon("warning", 14),
-    h("span", {}, `Not sent. ${note}`),
+    h("span", {}, `Not sent (${note})`),
     h("button", { class: "link-button", type: "button", onclick: () => session.retry(id, key) }, "Retry"),
     h("button", { class: "link-button", type: "button", onclick: () => session.discard(id, key) }, "Discard"),
   );
