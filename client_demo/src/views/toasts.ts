@@ -8,7 +8,7 @@ const LASTS = 7_000;
 const ICONS: Record<Toast["tone"], IconName> = { error: "warning", warning: "warning", info: "info", success: "check" };
 
 export function toastsView(store: Store): HTMLElement {
-  const list = h("ul", { class: "toasts", role: "alert", "aria-label": "Announcements" });
+  const list = h("div", { class: "toasts", role: "alert" });
   const gone = (key: string): void => store.dispatch({ type: "toast_gone", key });
   const keyed = new KeyedList<Toast>(list, ({ key }) => key, () => [], (toast) => toastItem(toast, () => gone(toast.key)));
   store.show(({ toasts }) => keyed.update(toasts));
@@ -24,7 +24,7 @@ function toastItem({ tone, title, text }: Toast, gone: () => void): HTMLElement 
     timer = setTimeout(gone, LASTS);
   };
   return h(
-    "li",
+    "div",
     { class: `toast toast-${tone}`, onmouseenter: hold, onmouseleave: resume, onfocusin: hold, onfocusout: resume },
     icon(ICONS[tone]),
     h("div", { class: "toast-text" }, h("strong", {}, title), h("span", {}, text)),
