@@ -131,7 +131,11 @@ function problem({ key, delivery, note }: Message, store: Store, session: Sessio
     { class: "message-problem" },
     icon("warning", 14),
     h("span", {}, `Not sent (${note})`),
-    h("button", { class: "link-button", type: "button", onclick: () => session.retry(id, key) }, "Retry"),
-    h("button", { class: "link-button", type: "button", onclick: () => session.discard(id, key) }, "Discard"),
+    h(
+      "span",
+      { class: "message-remedies" },
+      h("button", { class: "link-button", type: "button", onclick: () => session.retry(id, key) }, "Retry"),
+      h("button", { class: "link-button", type: "button", onclick: () => session.discard(id, key) }, "Discard"),
+    ),
   );
 }
