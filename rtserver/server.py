@@ -61,6 +61,11 @@ class Server(uvicorn.Server):
             return
         self._stopping = asyncio.ensure_future(self._drain())
 
+    def _release_idle(self) -> None:
+        """Close connections that carry no request: a browser keeps some open for minutes."""
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+
     async def _drain(self) -> None:
         drain = self._app.config.server.drain
         _log.info("stopping", clients=self._app.node.connections)
@@ -69,6 +74,7 @@ class Server(uvicorn.Server):
             async with asyncio.timeout(drain.timeout):
                 await asyncio.sleep(drain.delay)
                 await self._app.drain(drain.spread)
+                self._release_idle()
                 while self.server_state.connections:  # noqa: ASYNC110  # uvicorn has no event for it
                     await asyncio.sleep(0.02)
         except TimeoutError:
@@ -103,7 +109,7 @@ def serve(app: App, config: Config | None = None) -> int:
             ws=DirectWebSocketProtocol,
             ws_max_size=app.config.engine.max_payload,
             ws_ping_interval=None,
-            ws_per_message_deflate=False,
+            ws_per_message_deflate=app.config.engine.compression,
             lifespan="on",
             log_config=None,
             access_log=False,

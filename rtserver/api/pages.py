@@ -30,7 +30,10 @@ class DemoPage:
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *_HEADERS]
+                # Names under assets/ carry a hash of their content, so they never change.
+                hashed = "/assets/" in scope["path"] and message["status"] == 200
+                cache = b"public, max-age=31536000, immutable" if hashed else b"no-cache"
+                message["headers"] = [*message["headers"], *_HEADERS, (b"cache-control", cache)]
             await send(message)
 
         await self._files(scope, receive, guarded)

@@ -76,6 +76,8 @@ class Engine(Section):
     connect_timeout: PositiveDuration = 10.0
     """Time a new connection has until it is an accepted client."""
     send_buffer: SendBuffer = SendBuffer()
+    compression: bool = False
+    """Offer permessage-deflate; a broadcast is compressed once for all who take it."""
 
 
 class Cors(Section):

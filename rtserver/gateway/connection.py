@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
 from rtserver.client import Client
+from rtserver.gateway import msgpack
+from rtserver.gateway.formats import SocketIoFormat, json_format
+from rtserver.gateway.msgpack import msgpack_format
 from rtserver.gateway.packets import Packet, decode
 from rtserver.transport.mailbox import Mailbox
 from rtserver.transport.packets import MalformedPacket
@@ -16,7 +20,7 @@ from rtserver.transport.session import Session
 class Connection:
     """The connection. ``clients`` has one entry per namespace it joined, or is about to."""
 
-    __slots__ = ("attempts", "clients", "environ", "ip", "mailbox", "partial", "session")
+    __slots__ = ("attempts", "clients", "environ", "format_for", "ip", "mailbox", "partial", "session")
 
     def __init__(self, session: Session, environ: dict[str, Any]) -> None:
         self.session = session
@@ -24,6 +28,7 @@ class Connection:
         self.ip: str = environ.get("REMOTE_ADDR", "")
         self.clients: dict[str, Client] = {}
         self.attempts = 0
+        self.format_for: Callable[[str], SocketIoFormat] | None = None
         self.mailbox: Mailbox | None = None
         self.partial: Packet | None = None
 
@@ -44,6 +49,11 @@ class Connection:
 
         Raises `MalformedPacket` for what is no packet, and for an attachment that none waits for.
         """
+        if self.format_for is None:
+            # What a client sends first tells which encoding it speaks; JSON's first packet is never binary.
+            self.format_for = json_format if isinstance(data, str) else msgpack_format
+        if self.format_for is msgpack_format:
+            return _read_msgpack(data)
         packet = self.partial
         if isinstance(data, str):
             if packet is not None:
@@ -53,23 +63,36 @@ class Connection:
             raise MalformedPacket("an attachment without its packet")
         else:
             packet.attach(data)
-        self.partial = None if packet.complete else packet
-        return packet if packet.complete else None
+        if packet.missing:
+            self.partial = packet
+            return None
+        self.partial = None
+        return packet
+
+    def format(self, namespace: str) -> SocketIoFormat:
+        """Return what the client understands in a namespace."""
+        return (self.format_for or json_format)(namespace)
 
     def release_handshake(self) -> None:
         """Forget what only the handshake needed: a connection that lives long should be small."""
         self.environ = None
 
-    def do(self, job: Callable[[], Awaitable[Any] | None]) -> None:
+    def do(self, job: Callable[..., Awaitable[Any] | None], *args: Any) -> None:
         """Do a job now, or after those of this connection that are not done yet.
 
         A job returns what is left to wait for, or None. Most connections never need a mailbox.
         """
         if self.mailbox is not None and self.mailbox.busy:
-            self.mailbox.put(job)
+            self.mailbox.put(partial(job, *args))
             return
-        rest = job()
+        rest = job(*args)
         if rest is not None:
             if self.mailbox is None:
                 self.mailbox = Mailbox(self.session.pause_reading, self.session.resume_reading)
             self.mailbox.run(rest)
+
+
+def _read_msgpack(data: str | bytes) -> Packet:
+    if isinstance(data, str):
+        raise MalformedPacket("text from a client that speaks MessagePack")
+    return msgpack.decode(data)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol, cast
 
 import orjson
 
@@ -14,6 +14,25 @@ from rtserver.transport.outbound import Outbound
 
 # Deeper values than orjson writes are not looked into for binary either.
 MAX_DEPTH = 200
+
+
+class SocketIoFormat(Protocol):
+    """What every encoding of Socket.IO can write."""
+
+    def event(self, name: str, args: tuple[Any, ...], ack_id: int | None = None) -> Outbound:
+        """Return an EVENT; raise `TypeError` or `ValueError` for what the encoding cannot hold."""
+
+    def ack(self, ack_id: int, args: list[Any]) -> Outbound:
+        """Return an ACK."""
+
+    def connect(self, sid: str) -> Outbound:
+        """Return the CONNECT that accepts a client."""
+
+    def connect_error(self, body: dict[str, Any]) -> Outbound:
+        """Return the CONNECT_ERROR that refuses one; *body* has ``message`` and may have ``data``."""
+
+    def disconnect(self) -> Outbound:
+        """Return a DISCONNECT; a client that gets one does not come back by itself."""
 
 
 class JsonFormat:
@@ -58,10 +77,9 @@ class JsonFormat:
         return Outbound.message(head, *attachments)
 
 
-def form_of(client: Client) -> JsonFormat:
+def form_of(client: Client) -> SocketIoFormat:
     """Return the format of a client that came through this gateway."""
-    assert isinstance(client.format, JsonFormat)
-    return client.format
+    return cast("SocketIoFormat", client.format)
 
 
 @lru_cache(maxsize=256)

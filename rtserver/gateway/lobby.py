@@ -10,7 +10,7 @@ from rtserver.client import Client, Gateway
 from rtserver.gateway.admission import Admission
 from rtserver.gateway.application import Application, refusal
 from rtserver.gateway.connection import Connection
-from rtserver.gateway.formats import form_of, json_format
+from rtserver.gateway.formats import form_of
 from rtserver.gateway.handshake import Handshake
 from rtserver.gateway.members import MAIN, Members
 from rtserver.gateway.packets import Packet
@@ -70,7 +70,7 @@ class Lobby:
         except RtError as error:
             self._refuse(connection, packet.namespace, error)
             return None
-        form, namespace = json_format(packet.namespace), packet.namespace
+        form, namespace = connection.format(packet.namespace), packet.namespace
         client = Client(
             new_sid(),
             who.client_id,
@@ -149,7 +149,7 @@ class Lobby:
         self._tell(connection, namespace, refusal(error))
 
     def _tell(self, connection: Connection, namespace: str, body: dict[str, Any]) -> None:
-        connection.session.send(json_format(namespace).connect_error(body))
+        connection.session.send(connection.format(namespace).connect_error(body))
         self._refused.add(connection)
 
 

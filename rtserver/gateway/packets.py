@@ -7,6 +7,7 @@ https://socket.io/docs/v4/socket-io-protocol/#packet-encoding:
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import orjson
@@ -21,11 +22,14 @@ MAX_ATTACHMENTS = 10
 _MAX_NAMESPACE = 256
 _MAX_ACK_DIGITS = 15  # what a JavaScript number counts exactly
 
+# An event without attachments in the main namespace: nearly everything that clients send.
+_COMMON = re.compile(r"2([0-9]{0,15})(?=\[)").match
+
 
 class Packet:
-    """One packet; *data* is its JSON, with placeholders until the attachments are there. *size* is in bytes."""
+    """One packet; *data* is its JSON, with placeholders while attachments are *missing*. *size* is in bytes."""
 
-    __slots__ = ("_missing", "attachments", "data", "id", "namespace", "size", "type")
+    __slots__ = ("attachments", "data", "id", "missing", "namespace", "size", "type")
 
     def __init__(
         self, kind: int, namespace: str, ack_id: int | None, data: Any, missing: int, size: int
@@ -36,31 +40,31 @@ class Packet:
         self.data = data
         self.size = size
         self.attachments: list[bytes] = []
-        self._missing = missing
-
-    @property
-    def complete(self) -> bool:
-        """Tell whether all attachments are there."""
-        return not self._missing
+        self.missing = missing
 
     def attach(self, data: bytes) -> None:
         """Add an attachment; put all in place with the last. Raise `MalformedPacket` for a bad placeholder."""
         self.attachments.append(data)
         self.size += len(data)
-        self._missing -= 1
-        if not self._missing:
+        self.missing -= 1
+        if not self.missing:
             self.data = _placed(self.data, self.attachments)
             self.type -= BINARY_EVENT - EVENT
 
 
 def decode(text: str) -> Packet:
     """Return the packet; raise `MalformedPacket`."""
-    kind = _kind(text)
-    at, missing = _attachments(text, kind)
-    at, namespace = _namespace(text, at)
-    at, ack_id = _ack_id(text, at)
+    common = _COMMON(text)
+    if common is not None:
+        kind, missing, namespace, digits, at = EVENT, 0, "/", common[1], common.end()
+        ack_id = int(digits) if digits else None
+    else:
+        kind = _kind(text)
+        at, missing = _attachments(text, kind)
+        at, namespace = _namespace(text, at)
+        at, ack_id = _ack_id(text, at)
     data = _json(text[at:]) if at < len(text) else None
-    _check(kind, data, ack_id)
+    check(kind, data, ack_id)
     # A character is at least a byte; the exact size is only asked for near the limit.
     return Packet(kind, namespace, ack_id, data, missing, len(text) if text.isascii() else len(text.encode()))
 
@@ -121,8 +125,8 @@ def _lenient_json(text: str) -> Any:
         raise MalformedPacket("the payload is not JSON") from None
 
 
-def _check(kind: int, data: Any, ack_id: int | None) -> None:
-    """Hold the payload against its type, as the reference decoder does."""
+def check(kind: int, data: Any, ack_id: int | None) -> None:
+    """Hold the payload against its type, as the reference decoder does; raise `MalformedPacket`."""
     if kind == CONNECT:
         valid = data is None or isinstance(data, dict)
     elif kind == DISCONNECT:

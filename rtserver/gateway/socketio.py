@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Any
 
 import socketio
@@ -91,20 +90,19 @@ class SocketIoServer(socketio.AsyncServer):  # type: ignore[misc]  # the library
     # What clients say.
 
     def _dispatch(self, connection: Connection, packet: Packet) -> None:
-        if packet.type == packets.CONNECT:
+        client = connection.clients.get(packet.namespace)
+        if packet.type == packets.EVENT and client is not None:
+            connection.do(self._event, connection, client, packet)
+        elif packet.type == packets.CONNECT:
             job = self.lobby.enter(connection, packet, self, self._engine.generate_id)
             if job is not None:
                 connection.do(job)
-            return
-        client = connection.clients.get(packet.namespace)
-        if client is None:
+        elif client is None:
             raise MalformedPacket(f"not connected to {packet.namespace[:64]}")
-        if packet.type == packets.EVENT:
-            connection.do(partial(self._event, connection, client, packet))
         elif packet.type == packets.ACK:
             self._members.acknowledge(client, packet.id or 0, packet.data)
         else:
-            connection.do(partial(self._goodbye, connection, client))
+            connection.do(self._goodbye, connection, client)
 
     def _event(self, connection: Connection, client: Client, packet: Packet) -> Awaitable[Any] | None:
         if connection.clients.get(client.namespace) is not client:
@@ -181,7 +179,7 @@ class SocketIoServer(socketio.AsyncServer):  # type: ignore[misc]  # the library
         if not self._application.present:
             self._members.remove(client)
             return
-        connection.do(partial(self._tell_gone, client, reason))
+        connection.do(self._tell_gone, client, reason)
         mailbox = connection.mailbox
         if mailbox is not None and connection.session.closed:
             asyncio.get_running_loop().call_later(LAST_WORK, mailbox.cancel)

@@ -1,0 +1,100 @@
+"""Socket.IO's other encoding: one MessagePack object per packet, binary included, no attachments.
+
+What ``socket.io-msgpack-parser`` (protocol 5) and python-socketio's ``msgpack`` serializer speak:
+``{type, nsp, data?, id?}``, types 0 to 4, always in a binary message.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+import msgpack
+
+from rtserver.gateway.packets import ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, Packet, check
+from rtserver.transport.outbound import Outbound
+from rtserver.transport.packets import MalformedPacket
+
+# The JavaScript library writes `undefined` and dates as extensions of type 0.
+_UNDEFINED_OR_DATE = 0
+
+
+def decode(data: bytes) -> Packet:
+    """Return the packet; raise `MalformedPacket`."""
+    try:
+        fields = msgpack.unpackb(data, ext_hook=_extension, timestamp=3)
+    except (ValueError, TypeError, RecursionError, msgpack.UnpackException):
+        raise MalformedPacket("the packet is not MessagePack") from None
+    if not isinstance(fields, dict):
+        raise MalformedPacket("the packet is not an object")
+    kind, namespace, ack_id = fields.get("type"), fields.get("nsp"), fields.get("id")
+    if kind not in (CONNECT, DISCONNECT, EVENT, ACK) or isinstance(kind, bool | float):
+        raise MalformedPacket("unknown packet type")
+    if not isinstance(namespace, str):
+        raise MalformedPacket("the namespace is not a string")
+    if ack_id is not None and (isinstance(ack_id, bool) or not isinstance(ack_id, int) or ack_id < 0):
+        raise MalformedPacket("the ack id is not a number")
+    check(kind, fields.get("data"), ack_id)
+    return Packet(kind, namespace.partition("?")[0], ack_id, fields.get("data"), 0, len(data))
+
+
+class MsgpackFormat:
+    """The encoding, for one namespace. The same interface as `formats.JsonFormat`."""
+
+    __slots__ = ("_namespace",)
+
+    def __init__(self, namespace: str) -> None:
+        self._namespace = namespace
+
+    def event(self, name: str, args: tuple[Any, ...], ack_id: int | None = None) -> Outbound:
+        """Return an EVENT; raise `TypeError` or `ValueError` for what MessagePack cannot hold."""
+        return self._write(EVENT, [name, *args], ack_id)
+
+    def ack(self, ack_id: int, args: list[Any]) -> Outbound:
+        """Return an ACK."""
+        return self._write(ACK, args, ack_id)
+
+    def connect(self, sid: str) -> Outbound:
+        """Return the CONNECT that accepts a client."""
+        return self._write(CONNECT, {"sid": sid}, None)
+
+    def connect_error(self, body: dict[str, Any]) -> Outbound:
+        """Return the CONNECT_ERROR that refuses one."""
+        return self._write(CONNECT_ERROR, body, None)
+
+    def disconnect(self) -> Outbound:
+        """Return a DISCONNECT, which must have no data at all."""
+        return Outbound.message(_pack({"type": DISCONNECT, "nsp": self._namespace}))
+
+    def _write(self, kind: int, data: Any, ack_id: int | None) -> Outbound:
+        packet = {"type": kind, "data": data, "nsp": self._namespace}
+        return Outbound.message(_pack(packet if ack_id is None else {**packet, "id": ack_id}))
+
+
+@lru_cache(maxsize=256)
+def msgpack_format(namespace: str) -> MsgpackFormat:
+    """Return the one format object of a namespace."""
+    return MsgpackFormat(namespace)
+
+
+def _pack(value: Any) -> bytes:
+    try:
+        packed: bytes = msgpack.packb(value)
+    except OverflowError as error:  # an integer beyond 64 bits
+        raise ValueError(str(error)) from None
+    return packed
+
+
+def _extension(code: int, data: bytes) -> Any:
+    if code == _UNDEFINED_OR_DATE and len(data) == 1:
+        return None
+    if code == _UNDEFINED_OR_DATE and len(data) == 8:
+        # Milliseconds since the epoch, as JSON has dates: text.
+        seconds = int.from_bytes(data, "big", signed=True) / 1000
+        try:
+            moment = datetime.fromtimestamp(seconds, UTC)
+        except (ValueError, OverflowError, OSError):
+            raise ValueError("a date out of range") from None
+        return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    raise ValueError(f"unknown extension {code}")
