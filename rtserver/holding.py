@@ -33,6 +33,10 @@ class Holding:
                 return True
         return False
 
+    def holds(self, client: Client) -> bool:
+        """Tell whether the client is held."""
+        return client.sid in self._held.get(client.client_id, {})
+
     def predecessors(self, client: Client) -> list[Client]:
         """Return the held ones whose heir *client* is."""
         return [held for held in self._held.get(client.client_id, {}).values() if held.heir is client]

@@ -14,6 +14,7 @@ from rtserver.broker.base import Broker, Draft, Retention
 from rtserver.client import Client
 from rtserver.fanout import Fanout, Message
 from rtserver.holding import Holding
+from rtserver.protocol.data import sound_data
 from rtserver.protocol.errors import BAD_REQUEST, KICKED, RtError
 from rtserver.protocol.identifiers import Clock, iso_timestamp
 from rtserver.protocol.names import publishable_event
@@ -144,7 +145,12 @@ class Node:
     # Rooms.
 
     async def join(self, client: Client, room: str) -> int:
-        """Make the client a member; return the room's members now. Joining twice changes nothing."""
+        """Make the client a member; return the room's members now.
+
+        Joining twice changes nothing, and nor does joining when gone: nobody would ever take that member out.
+        """
+        if not client.live and not self._holding.holds(client):
+            return self.registry.count(room)
         if client.rooms is None:
             client.rooms = {}
         if room in client.rooms:
@@ -224,6 +230,7 @@ class Node:
         event_id = self.clock.identifier(now)
         timestamp = self.clock.timestamp(now)
         stamped = event in ("chat", "broadcast")
+        _check_data(data)
         payload = message if data is _ABSENT else data
         if stamped:
             payload = {
@@ -252,9 +259,13 @@ class Node:
         return await self.publish(None, event, message, data)
 
     async def send(self, client_id: str, event: str, data: Any = None) -> int:
-        """Send an event to every connection of a client_id; return how many there are."""
+        """Send an event to every connection of a client_id; return how many there are. Raises as `publish`."""
         _check_event(event)
-        return self.emit_to(client_id, Message(event, data))
+        _check_data(data)
+        try:
+            return self.emit_to(client_id, Message(event, data))
+        except (TypeError, ValueError) as error:
+            raise RtError(BAD_REQUEST, f"data: cannot be sent as JSON ({error})") from error
 
     def emit_to(self, client_id: str, message: Message) -> int:
         """Deliver to every connection of a client_id; return how many there are."""
@@ -279,6 +290,13 @@ class Node:
     def close(self) -> None:
         """Stop the timers."""
         self._holding.close()
+
+
+def _check_data(data: Any) -> None:
+    try:
+        sound_data(data if data is not _ABSENT else None)
+    except ValueError as error:
+        raise RtError(BAD_REQUEST, f"data: {error}") from None
 
 
 def _check_event(event: str) -> None:

@@ -121,8 +121,8 @@ class Router:
     def _resolve(self, event: object, args: list[Any]) -> tuple[str, Any]:
         if not isinstance(event, str):
             raise RtError(UNKNOWN_EVENT, "an event's name is a string")
-        if event != "ping" and len(args) > 1:
-            raise RtError(BAD_REQUEST, f"payload: {event[:64]} takes one object, not {len(args)} arguments")
+        if len(args) > 1 and event in ROUTES and ROUTES[event].model is not None:
+            raise RtError(BAD_REQUEST, f"payload: {event} takes one object, not {len(args)} arguments")
         payload = args[0] if args else {}
         if event != _ENVELOPE:
             return event, payload

@@ -6,6 +6,7 @@ Handlers are found and called by python-socketio's own rules; what they raise is
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -65,12 +66,10 @@ class Application:
             return None
         return [] if result is None else list(result) if isinstance(result, tuple) else [result]
 
-    async def judge(
-        self, client: Client, environ: dict[str, Any], auth: dict[str, Any]
-    ) -> dict[str, Any] | None:
+    async def judge(self, client: Client, auth: dict[str, Any]) -> dict[str, Any] | None:
         """Ask the connect handler; return the CONNECT_ERROR's body when it says no, or fails."""
         try:
-            verdict = await self._connect(client, environ, auth)
+            verdict = await self._connect(client, auth)
         except exceptions.ConnectionRefusedError as error:
             return dict(error.error_args)
         except ConnectionRefusedError:
@@ -89,15 +88,24 @@ class Application:
         except Exception:
             client.log.exception("the application's disconnect handler failed")
 
-    async def _connect(self, client: Client, environ: dict[str, Any], auth: dict[str, Any]) -> Any:
-        args: tuple[Any, ...] = (client.sid, environ, auth or None)
-        handler, _ = self._server._get_event_handler("connect", client.namespace, args)
+    async def _connect(self, client: Client, auth: dict[str, Any]) -> Any:
+        """Call the connect handler ourselves: python-socketio would take a cancelled one for a yes."""
+        environ = self._server.environ.get(client.session.sid, {})
+        said = (client.sid, environ, auth or None)
+        handler, args = self._server._get_event_handler("connect", client.namespace, said)
         if handler is None:
-            owner, _ = self._server._get_namespace_handler(client.namespace, args)
+            owner, args = self._server._get_namespace_handler(client.namespace, said)
             handler = getattr(owner, "on_connect", None)
-        if handler is not None and not _takes(handler, args):
-            args = args[:2]
-        return await self._server._trigger_event("connect", client.namespace, *args)
+        if handler is None:
+            return None
+        try:
+            verdict = handler(*(args if _takes(handler, args) else args[:-1]))
+            return await verdict if inspect.isawaitable(verdict) else verdict
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            raise RtError(SERVER_ERROR, "the connect handler was cancelled") from None
 
 
 def refusal(error: RtError) -> dict[str, Any]:

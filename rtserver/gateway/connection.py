@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -16,15 +17,21 @@ from rtserver.transport.mailbox import Mailbox
 from rtserver.transport.packets import MalformedPacket
 from rtserver.transport.session import Session
 
+_SAID = ("token", "client_id", "name")
+_NOTHING: dict[str, str] = {}
+
 
 class Connection:
     """The connection. ``clients`` has one entry per namespace it joined, or is about to."""
 
-    __slots__ = ("attempts", "clients", "environ", "format_for", "ip", "mailbox", "partial", "session")
+    __slots__ = ("attempts", "clients", "format_for", "ip", "mailbox", "partial", "query", "session")
 
     def __init__(self, session: Session, environ: dict[str, Any]) -> None:
         self.session = session
-        self.environ: dict[str, Any] | None = environ
+        # What the handshake may have said in the URL; another namespace may join long after it.
+        self.query = {
+            key: value for key, value in parse_qsl(environ["QUERY_STRING"]) if key in _SAID
+        } or _NOTHING
         self.ip: str = environ.get("REMOTE_ADDR", "")
         self.clients: dict[str, Client] = {}
         self.attempts = 0
@@ -36,13 +43,6 @@ class Connection:
     def accepted(self) -> bool:
         """Tell whether any namespace has accepted it."""
         return any(client.live for client in self.clients.values())
-
-    @property
-    def query(self) -> dict[str, str]:
-        """The parameters of the handshake's URL."""
-        if self.environ is None:
-            return {}
-        return dict(parse_qsl(self.environ["QUERY_STRING"]))
 
     def read(self, data: str | bytes) -> Packet | None:
         """Return the packet that *data* is, or completes; None when attachments are missing.
@@ -73,10 +73,6 @@ class Connection:
         """Return what the client understands in a namespace."""
         return (self.format_for or json_format)(namespace)
 
-    def release_handshake(self) -> None:
-        """Forget what only the handshake needed: a connection that lives long should be small."""
-        self.environ = None
-
     def do(self, job: Callable[..., Awaitable[Any] | None], *args: Any) -> None:
         """Do a job now, or after those of this connection that are not done yet.
 
@@ -90,6 +86,11 @@ class Connection:
             if self.mailbox is None:
                 self.mailbox = Mailbox(self.session.pause_reading, self.session.resume_reading)
             self.mailbox.run(rest)
+
+    def give_up_after(self, seconds: float) -> None:
+        """Cancel, if it is not done by then, what still runs for a client that is gone."""
+        if self.mailbox is not None and self.mailbox.busy:
+            asyncio.get_running_loop().call_later(seconds, self.mailbox.cancel)
 
 
 def _read_msgpack(data: str | bytes) -> Packet:

@@ -112,7 +112,9 @@ class Lobby:
         return carry_on(accepting, awaited)
 
     async def _accept(self, connection: Connection, client: Client, auth: dict[str, Any]) -> None:
-        verdict = await self._application.judge(client, connection.environ or {}, auth)
+        if connection.clients.get(client.namespace) is not client:
+            return
+        verdict = await self._application.judge(client, auth)
         if connection.clients.get(client.namespace) is not client:
             # Gone meanwhile: the line was cut, or the connect handler itself disconnected the client.
             if verdict is None and not connection.session.closed:
@@ -128,7 +130,6 @@ class Lobby:
             await self._node.connect(client)
         else:
             self._members.admit(client)
-        connection.release_handshake()
         await self._run_hooks(client, auth)
 
     async def _run_hooks(self, client: Client, auth: dict[str, Any]) -> None:

@@ -26,11 +26,12 @@ from rtserver.gateway.lobby import Lobby
 from rtserver.gateway.members import MAIN, Members
 from rtserver.gateway.packets import Packet
 from rtserver.node import Node
-from rtserver.protocol.errors import HANDSHAKE_TIMEOUT, KICKED, RtError
+from rtserver.protocol.errors import HANDSHAKE_TIMEOUT, KICKED, SERVER_ERROR, RtError
 from rtserver.router import Router
 from rtserver.transport.deadlines import Timer
 from rtserver.transport.engine import EngineServer
 from rtserver.transport.mailbox import DONE, carry_on
+from rtserver.transport.outbound import Outbound
 from rtserver.transport.packets import MalformedPacket
 
 # How long a handler may go on for a client that is gone.
@@ -85,6 +86,7 @@ class SocketIoServer(socketio.AsyncServer):  # type: ignore[misc]  # the library
         if connection is not None:
             for client in list(connection.clients.values()):
                 self._remove(connection, client, reason, farewell=reason == "server disconnect")
+            connection.give_up_after(LAST_WORK)
         return DONE
 
     # What clients say.
@@ -127,11 +129,10 @@ class SocketIoServer(socketio.AsyncServer):  # type: ignore[misc]  # the library
         try:
             self._router.check_rate(client, asyncio.get_running_loop().time())
             values = await self._application.run(client, event, args)
+            if ack_id is not None and values is not None:
+                client.session.send(_written(client, ack_id, values))
         except RtError as error:
             _acknowledge(client, ack_id, self._router.refuse(client, event, error, ack_id is not None))
-        else:
-            if ack_id is not None and values is not None:
-                client.session.send(form_of(client).ack(ack_id, values))
 
     def _goodbye(self, connection: Connection, client: Client) -> None:
         """Take a DISCONNECT: the client leaves at once; its connection may join again, or end."""
@@ -180,9 +181,6 @@ class SocketIoServer(socketio.AsyncServer):  # type: ignore[misc]  # the library
             self._members.remove(client)
             return
         connection.do(self._tell_gone, client, reason)
-        mailbox = connection.mailbox
-        if mailbox is not None and connection.session.closed:
-            asyncio.get_running_loop().call_later(LAST_WORK, mailbox.cancel)
 
     async def _tell_gone(self, client: Client, reason: str) -> None:
         await self._application.tell_gone(client, reason)
@@ -273,7 +271,18 @@ class SocketIoServer(socketio.AsyncServer):  # type: ignore[misc]  # the library
 
 def _acknowledge(client: Client, ack_id: int | None, answer: dict[str, Any] | None) -> None:
     if ack_id is not None and answer is not None:
-        client.session.send(form_of(client).ack(ack_id, [answer]))
+        try:
+            client.session.send(_written(client, ack_id, [answer]))
+        except RtError as error:
+            client.session.send(form_of(client).ack(ack_id, [{"ok": False, "error": error.body()}]))
+
+
+def _written(client: Client, ack_id: int, values: list[Any]) -> Outbound:
+    try:
+        return form_of(client).ack(ack_id, values)
+    except (TypeError, ValueError):
+        client.log.exception("an acknowledgement cannot be written")
+        raise RtError(SERVER_ERROR, "the answer cannot be written") from None
 
 
 def _give_up(connection: Connection) -> None:

@@ -9,10 +9,24 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from rtserver.protocol.data import sound_data
 from rtserver.protocol.errors import BAD_REQUEST, RtError
 from rtserver.protocol.names import normal_name
 
+
+def _text(value: str) -> str:
+    # Half a surrogate pair is no character, and cannot be written as UTF-8.
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ValueError("must be valid Unicode") from None
+    return value
+
+
 Name = Annotated[str, AfterValidator(normal_name)]
+Text = Annotated[str, AfterValidator(_text)]
+Data = Annotated[Any, AfterValidator(sound_data)]
 Offset = Annotated[int, Field(ge=0)]
 Limit = Annotated[int, Field(ge=1, le=1000)]
 M = TypeVar("M", bound="Message")
@@ -45,9 +59,9 @@ class Leave(Message):
 class Chat(Message):
     """Say something to a room, or without one to every client."""
 
-    message: str
+    message: Text
     room: Name | None = None
-    data: Any = None
+    data: Data = None
     echo: bool = True
 
 
@@ -59,8 +73,8 @@ class Private(Message):
     """Say something to every client of one client_id."""
 
     to: Name
-    message: str
-    data: Any = None
+    message: Text
+    data: Data = None
 
 
 class Typing(Message):

@@ -22,6 +22,10 @@ _REFUSED_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 def normal_name(name: str) -> str:
     """Return *name* in NFC; raise `ValueError` when it is empty, too long, or holds a refused character."""
+    # First of all: normalising a long run of combining marks takes quadratic time. In NFC a character comes from at
+    # most four (UAX #15, section 12.1), so nothing that could become a name is refused here.
+    if len(name) > 4 * MAX_LENGTH:
+        raise ValueError(f"must have at most {MAX_LENGTH} characters")
     if not (name.isascii() and name.isprintable()):
         name = unicodedata.normalize("NFC", name)
         for character in name:

@@ -57,7 +57,8 @@ class DirectLane(asyncio.Protocol):
         "_reader",
         "_timer",
         "_wire",
-        "compressed",
+        "deflates",
+        "inflates",
         "receiver",
         "transport",
     )
@@ -66,7 +67,8 @@ class DirectLane(asyncio.Protocol):
     def __init__(self, wire: Wire) -> None:
         self.receiver: Receiver = _CLOSING
         self.transport: asyncio.Transport | None = None
-        self.compressed = False
+        self.inflates = False
+        self.deflates = False
         self._wire = wire
         self._connections: MutableSet[Any] | None = None
         self._pending: list[bytes] = []
@@ -74,10 +76,9 @@ class DirectLane(asyncio.Protocol):
         # Set while the peer takes nothing (until eviction) or while the line is being closed (until the abort).
         self._timer: asyncio.TimerHandle | None = None
 
-    def attach(self, transport: asyncio.Transport, connections: MutableSet[Any], compressed: bool) -> None:
+    def attach(self, transport: asyncio.Transport, connections: MutableSet[Any]) -> None:
         """Take over *transport*; stand in the server's set of *connections* so that its shutdown finds us."""
         self.transport = transport
-        self.compressed = compressed
         self._connections = connections
         connections.add(self)
         transport.set_protocol(self)
@@ -86,18 +87,18 @@ class DirectLane(asyncio.Protocol):
     # Out.
 
     @property
-    def congested(self) -> bool:
-        """Tell whether the transport asked for a pause."""
+    def stalled(self) -> bool:
+        """Tell whether the transport asked for a pause, and so the clock runs."""
         return self._timer is not None
 
     def write(self, out: Outbound, volatile: bool = False) -> None:
         """Queue the frames for the end of this turn."""
-        if volatile and self._timer is not None:
-            self._wire.limits.dropped_volatile += 1
+        if self._timer is not None and (volatile or self.receiver is _CLOSING):
+            self._wire.limits.dropped_volatile += volatile
             return
         if not self._pending:
             self._wire.turn.add(self.flush)
-        self._pending.append(out.deflated if self.compressed else out.frames)
+        self._pending.append(out.deflated if self.deflates else out.frames)
 
     def flush(self) -> None:
         """Write what this turn produced, in one call; evict a client that would hold too much."""
@@ -117,8 +118,19 @@ class DirectLane(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Start the clock: the peer's line is full."""
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self._wire.limits.stall, self._evict)
+        if self._timer is None and self.transport is not None:
+            self._watch_stall(self.transport)
+
+    def _watch_stall(self, transport: asyncio.Transport) -> None:
+        held = transport.get_write_buffer_size()
+        self._timer = asyncio.get_running_loop().call_later(self._wire.limits.stall, self._judge_stall, held)
+
+    def _judge_stall(self, held: int) -> None:
+        """Evict a peer that took nothing; one that reads slowly has until the byte limit."""
+        if self.transport is not None and self.transport.get_write_buffer_size() < held:
+            self._watch_stall(self.transport)
+        else:
+            self._evict()
 
     def resume_writing(self) -> None:
         """Stop the clock: the peer took enough."""
@@ -140,10 +152,10 @@ class DirectLane(asyncio.Protocol):
                 data = self._common(data)
                 if not data:
                     return
-                self._reader = FrameReader(self._wire.max_payload, compression=self.compressed)
+                self._reader = FrameReader(self._wire.max_payload, compression=self.inflates)
             for frame in self._reader.feed(data):
                 self._take(frame)
-            if self._reader.idle:
+            if self._reader is not None and self._reader.idle:
                 self._reader = None
         except FrameViolation as error:
             self._fail(error.code, error.reason)

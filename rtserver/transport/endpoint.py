@@ -155,13 +155,22 @@ async def _websocket(
         # for its own connect timeout.
         direct(lane, opening.frames if opening is not None else b"")
     else:
-        await send({"type": "websocket.accept"})
-        if opening is not None:
-            await send({"type": "websocket.send", "text": opening.packets[0]})
+        await _greet(send, lane, opening)
     if upgrade is not None:
         upgrade.begin()
     if isinstance(lane, AsgiLane):
         await lane.run(receive, send)
+
+
+async def _greet(send: Send, lane: AsgiLane, opening: Outbound | None) -> None:
+    try:
+        await send({"type": "websocket.accept"})
+        if opening is not None:
+            await send({"type": "websocket.send", "text": opening.packets[0]})
+    except Exception:
+        # The client hung up during the handshake; servers differ in what they raise then.
+        lane.receiver.on_lost("transport close")
+        raise
 
 
 def _upgrade(engine: EngineServer, sid: str, lane: Lane) -> Upgrade:

@@ -24,6 +24,7 @@ from rtserver.transport.lane import Lane, LaneLimits
 from rtserver.transport.mailbox import DONE, Mailbox
 from rtserver.transport.origins import Origins
 from rtserver.transport.outbound import Outbound
+from rtserver.transport.packets import MalformedPacket
 from rtserver.transport.polling import PollingLane
 from rtserver.transport.requests import Denial, Receive, Scope, Send
 from rtserver.transport.session import Session, SessionEvents, Upgrade
@@ -104,18 +105,20 @@ class EngineServer(engineio.AsyncServer, SessionEvents):  # type: ignore[misc]  
         """Make a session over *lane* and ask the ``connect`` handler; None when it says no."""
         session = Session(self.generate_id(), lane, self)
         self.sockets[session.sid] = session
+        lane.receiver = session
         handler = self.handlers.get("connect")
         try:
             verdict = handler(session.sid, environ) if handler is not None else None
             if inspect.isawaitable(verdict):
                 verdict = await verdict
-        except Exception:  # noqa: BLE001  # an application's handler may raise anything
+        except Exception:
             _log.exception("the connect handler failed")
             verdict = False
+        if session.closed:
+            return None
         if verdict is not None and verdict is not True:
             self.sockets.pop(session.sid, None)
             return None
-        lane.receiver = session
         self.heartbeat.watch(session)
         return session
 
@@ -153,8 +156,16 @@ class EngineServer(engineio.AsyncServer, SessionEvents):  # type: ignore[misc]  
             return
         if session.mailbox is not None and session.mailbox.busy:
             session.mailbox.put(partial(handler, session.sid, data))
-        else:
-            self._run(session, handler(session.sid, data))
+            return
+        try:
+            result = handler(session.sid, data)
+        except MalformedPacket:
+            raise
+        except Exception:
+            _log.exception("the message handler failed")
+            return
+        if result is not DONE:
+            self._finish(session, result)
 
     def ended(self, session: Session, reason: str) -> None:
         """Forget the session and tell the ``disconnect`` handler, after what the client asked for before."""
@@ -168,11 +179,14 @@ class EngineServer(engineio.AsyncServer, SessionEvents):  # type: ignore[misc]  
         if session.mailbox is not None and session.mailbox.busy:
             session.mailbox.put(partial(handler, session.sid, reason))
             asyncio.get_running_loop().call_later(LAST_WORK, session.mailbox.cancel)
-        else:
-            self._run(session, handler(session.sid, reason))
+            return
+        try:
+            self._finish(session, handler(session.sid, reason))
+        except Exception:
+            _log.exception("the disconnect handler failed")
 
-    def _run(self, session: Session, result: Any) -> None:
-        if result is not DONE and inspect.isawaitable(result):
+    def _finish(self, session: Session, result: Any) -> None:
+        if inspect.isawaitable(result) and result is not DONE:
             if session.mailbox is None:
                 session.mailbox = Mailbox(session.pause_reading, session.resume_reading)
             session.mailbox.run(result)

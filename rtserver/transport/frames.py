@@ -5,6 +5,7 @@ A frame from server to client is not masked (section 5.1), so one encoded frame 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 __all__ = ["Frame", "FrameReader", "FrameViolation", "encode", "encode_close", "unmask"]
@@ -51,9 +52,14 @@ def encode(opcode: int, payload: bytes, *, compressed: bool = False) -> bytes:
     return bytes((first, 127)) + length.to_bytes(8, "big") + payload
 
 
+def close_reason(reason: str) -> str:
+    """Return *reason* cut to what fits into a close frame: 123 bytes of UTF-8 (RFC 6455, section 5.5)."""
+    return reason.encode("utf-8", "replace")[:123].decode("utf-8", "ignore")
+
+
 def encode_close(code: int, reason: str = "") -> bytes:
-    """Return a close frame; the reason is cut so that the frame stays a control frame (125 bytes)."""
-    return encode(CLOSE, code.to_bytes(2, "big") + reason.encode()[:123])
+    """Return a close frame."""
+    return encode(CLOSE, code.to_bytes(2, "big") + close_reason(reason).encode())
 
 
 def close_code(payload: bytes) -> int | None:
@@ -95,14 +101,17 @@ class FrameReader:
         """Tell whether the reader stands at a message boundary with nothing buffered."""
         return not self._buffer and not self._opcode
 
-    def feed(self, data: bytes) -> list[Frame]:
-        """Return the messages and control frames that *data* completes; raise `FrameViolation`."""
+    def feed(self, data: bytes) -> Iterator[Frame]:
+        """Yield the messages and control frames that *data* completes, up to a CLOSE; raise `FrameViolation`.
+
+        What came before a violation is yielded before it is raised.
+        """
         self._buffer += data
-        frames = []
         while (frame := self._next()) is not None:
             if frame.opcode:
-                frames.append(frame)
-        return frames
+                yield frame
+            if frame.opcode == CLOSE:
+                return
 
     def _next(self) -> Frame | None:
         """Take one frame off the buffer; a frame of opcode 0 stands for a fragment put aside."""
@@ -131,7 +140,7 @@ class FrameReader:
             if len(self._buffer) < start:
                 return 0, 0
             length = int.from_bytes(self._buffer[2:start], "big")
-        if self._held + length > self._max_size:
+        if first & _OPCODE < CLOSE and self._held + length > self._max_size:
             raise FrameViolation(TOO_BIG, f"message over {self._max_size} bytes")
         return start, length
 

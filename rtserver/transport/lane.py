@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from rtserver.transport.outbound import Outbound
+
+_log = logging.getLogger("rtserver.lane")
 
 POLLING, WEBSOCKET = "polling", "websocket"
 
@@ -45,11 +48,14 @@ class Lane(Protocol):
     receiver: Receiver
 
     @property
-    def congested(self) -> bool:
-        """Tell whether the peer takes less than it is sent."""
+    def stalled(self) -> bool:
+        """Tell whether the peer takes nothing and the lane's own clock runs: its silence means nothing else then."""
 
     def write(self, out: Outbound, volatile: bool = False) -> None:
-        """Send *out* after what was written before; a *volatile* one is dropped while the lane is congested."""
+        """Send *out* after what was written before; a *volatile* one is dropped while the peer is behind.
+
+        Never calls the receiver back: who writes may be walking over everybody who hears a room.
+        """
 
     def close(self, code: int, reason: str) -> None:
         """Send what waits, tell the peer, and end; bounded in time. The receiver hears no ``on_lost``."""
@@ -91,4 +97,8 @@ class Turn:
     def _run(self) -> None:
         dirty, self._dirty = self._dirty, []
         for flush in dirty:
-            flush()
+            try:
+                flush()
+            except Exception:
+                # The others of this turn must not suffer: nobody would schedule them again.
+                _log.exception("a flush failed")

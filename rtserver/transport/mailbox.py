@@ -46,7 +46,8 @@ class Mailbox:
     def cancel(self) -> None:
         """Give up the running job; those that wait still run."""
         if self._task is not None:
-            self._task.cancel()
+            # Not at once: a task that is cancelled before its first step never gets to those that wait.
+            self._task.get_loop().call_soon(self._task.cancel)
 
     async def _work(self, job: Awaitable[Any] | None) -> None:
         while True:
@@ -55,7 +56,7 @@ class Mailbox:
                     await job
             except asyncio.CancelledError:
                 _log.warning("a job was given up because its client is gone")
-            except Exception:  # noqa: BLE001  # a job may raise anything, and the next must run
+            except Exception:
                 _log.exception("a job failed")
             job = None
             if not self._jobs:
@@ -63,7 +64,7 @@ class Mailbox:
                 return
             try:
                 job = self._jobs.popleft()()
-            except Exception:  # noqa: BLE001  # a job may raise anything, and the next must run
+            except Exception:
                 _log.exception("a job failed")
             if self._paused and len(self._jobs) <= LOW:
                 self._paused = False
@@ -79,7 +80,7 @@ def carry_on(started: Any, awaited: Any) -> Generator[Any, Any, Any]:
     while True:
         try:
             value = yield awaited
-        except BaseException as error:  # noqa: BLE001  # whatever was thrown in belongs to the coroutine
+        except BaseException as error:
             step = started.throw, error
         else:
             step = started.send, value

@@ -30,9 +30,7 @@ class Origins:
         if origin is None:
             return True
         origin = origin.lower()
-        parts = urlsplit(origin)
-        own = parts.scheme in ("http", "https") and _bare(parts.netloc) == _bare(host.lower())
-        return own or self._patterns.match(origin)
+        return _is_own(origin, host.lower()) or self._patterns.match(origin)
 
 
 def cors_headers(origin: str | None) -> Headers:
@@ -44,6 +42,14 @@ def cors_headers(origin: str | None) -> Headers:
         (b"access-control-allow-credentials", b"true"),
         (b"vary", b"Origin"),
     ]
+
+
+def _is_own(origin: str, host: str) -> bool:
+    try:
+        parts = urlsplit(origin)
+    except ValueError:  # no URL at all, such as an address in half a pair of brackets
+        return False
+    return parts.scheme in ("http", "https") and _bare(parts.netloc) == _bare(host)
 
 
 def _bare(netloc: str) -> str:

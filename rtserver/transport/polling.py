@@ -46,9 +46,9 @@ class PollingLane:
         self._readable: asyncio.Event | None = None
 
     @property
-    def congested(self) -> bool:
-        """Tell whether a lot waits for a poll that does not come."""
-        return self._waiter is None and self._size > self._limits.max_bytes // 4
+    def stalled(self) -> bool:
+        """Return False: a client that does not poll is judged by its heartbeat."""
+        return False
 
     @property
     def unheard(self) -> bool:
@@ -59,12 +59,12 @@ class PollingLane:
         """Add to the next poll's answer; evict a client that would hold too much."""
         if self._closed:
             return
-        if volatile and self.congested:
+        if volatile and self._size > self._limits.max_bytes // 4:
             self._limits.dropped_volatile += 1
         elif self._out and self._size + out.size > self._limits.max_bytes:
             self._limits.evicted += 1
             self.abort()
-            self.receiver.on_lost("slow consumer")
+            asyncio.get_running_loop().call_soon(self.receiver.on_lost, "slow consumer")
         else:
             self._out.append(out)
             self._size += out.size

@@ -49,7 +49,7 @@ class SessionEvents:
 class Session:
     """The session. It lives while any code may still hold it; `closed` tells whether it still means anything."""
 
-    __slots__ = ("_events", "_heard", "_pings", "lane", "mailbox", "session", "sid", "state")
+    __slots__ = ("_events", "_heard", "_paused", "_pings", "lane", "mailbox", "session", "sid", "state")
 
     def __init__(self, sid: str, lane: Lane, events: SessionEvents) -> None:
         self.sid = sid
@@ -60,6 +60,7 @@ class Session:
         self._events = events
         self._pings = 0
         self._heard = 0
+        self._paused = False
 
     @property
     def closed(self) -> bool:
@@ -77,16 +78,20 @@ class Session:
 
     def pause_reading(self) -> None:
         """Take no more from the client for now."""
+        self._paused = True
         self.lane.pause_reading()
 
     def resume_reading(self) -> None:
         """Undo `pause_reading`."""
+        self._paused = False
         self.lane.resume_reading()
 
     # What the lane tells.
 
     def on_text(self, packet: str) -> None:
         """Take one text packet; a malformed one closes the session."""
+        if self.state is State.CLOSED:
+            return
         self._heard = self._pings
         kind = packet[:1]
         try:
@@ -101,6 +106,8 @@ class Session:
 
     def on_binary(self, data: bytes) -> None:
         """Take one binary message."""
+        if self.state is State.CLOSED:
+            return
         self._heard = self._pings
         try:
             self._events.received(self, data)
@@ -124,7 +131,7 @@ class Session:
 
         A PING behind a backlog is no sign of death: the lane's own limits judge a client that takes nothing.
         """
-        return self._heard >= number or self.lane.congested
+        return self._heard >= number or self.lane.stalled
 
     # The upgrade.
 
@@ -144,6 +151,9 @@ class Session:
         lane.receiver = self
         for out in old.take_over():
             lane.write(out)
+        if self._paused:
+            lane.pause_reading()
+        old.resume_reading()
         return True
 
     def probe_lost(self) -> None:
@@ -190,15 +200,18 @@ class Session:
 class Upgrade:
     """The probe: what a second line may say before it becomes the session's lane."""
 
-    __slots__ = ("_lane", "_session", "probed")
+    __slots__ = ("_failed", "_lane", "_session", "probed")
 
     def __init__(self, session: Session, lane: Lane) -> None:
         self._session = session
         self._lane = lane
         self.probed = False
+        self._failed = False
 
     def on_text(self, packet: str) -> None:
         """Take ``2probe``, then ``5``; anything else, or in another order, ends this line only."""
+        if self._failed:
+            return
         if not self.probed and packet == packets.PING + packets.PROBE and self._session.probe():
             self.probed = True
             self._lane.write(PROBE_ANSWER)
@@ -211,7 +224,8 @@ class Upgrade:
 
     def on_lost(self, reason: str) -> None:
         """Learn that the line is gone; the session goes on as it was."""
-        if self.probed:
+        if self.probed and not self._failed:
+            self._failed = True
             self._session.probe_lost()
 
     def begin(self) -> None:
@@ -230,3 +244,4 @@ class Upgrade:
     def _fail(self) -> None:
         self._lane.close(BAD_REQUEST.code, "not an upgrade")
         self.on_lost("")
+        self._failed = True

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
+from websockets.extensions.permessage_deflate import PerMessageDeflate, ServerPerMessageDeflateFactory
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
@@ -55,11 +55,21 @@ class DirectWebSocketProtocol(WebSocketsSansIOProtocol):
         # A client need not wait for the 101 to send: what it sent lies in the handshake parser.
         early = bytes(self.conn.reader.buffer)
         self.connections.discard(self)
-        lane.attach(transport, self.connections, compressed=bool(self.conn.extensions))
+        lane.inflates, lane.deflates = _compression(self.conn)
+        lane.attach(transport, self.connections)
         # The application's task ends now, and uvicorn would close the transport that is no longer its own.
         self.transport = cast("Any", _Gone())
         if early:
             lane.data_received(early)
+
+
+def _compression(conn: ServerProtocol) -> tuple[bool, bool]:
+    """Return whether messages may come compressed, and whether ours may go so.
+
+    Ours are compressed with the largest window: a client that asked for a smaller one gets them as they are.
+    """
+    negotiated = [extension for extension in conn.extensions if isinstance(extension, PerMessageDeflate)]
+    return bool(negotiated), any(extension.local_max_window_bits == 15 for extension in negotiated)
 
 
 class _Gone:

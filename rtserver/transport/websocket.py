@@ -31,15 +31,15 @@ class AsgiLane:
         self._writing = False
 
     @property
-    def congested(self) -> bool:
-        """Tell whether a write is under way and more waits behind it."""
-        return self._writing and self._size > 0
+    def stalled(self) -> bool:
+        """Tell whether a write is under way: it has a time limit of its own."""
+        return self._writing
 
     def write(self, out: Outbound, volatile: bool = False) -> None:
         """Queue for the writer task; evict a client that would hold too much."""
         if self._ending is not None:
             return
-        if volatile and self.congested:
+        if volatile and self._writing and self._out:
             self._limits.dropped_volatile += 1
         elif self._out and self._size + out.size > self._limits.max_bytes:
             self._evict()
@@ -126,10 +126,11 @@ class AsgiLane:
         self._writing = False
 
     def _evict(self) -> None:
-        self._limits.evicted += 1
-        self.abort()
-        self.receiver.on_lost("slow consumer")
+        if self._ending is None:
+            self._limits.evicted += 1
+            self.abort()
+            asyncio.get_running_loop().call_soon(self.receiver.on_lost, "slow consumer")
 
 
 async def _close(send: Send, code: int, reason: str) -> None:
-    await send({"type": "websocket.close", "code": code, "reason": reason})
+    await send({"type": "websocket.close", "code": code, "reason": frames.close_reason(reason)})
