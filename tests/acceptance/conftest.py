@@ -38,18 +38,20 @@ def transports(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The common server: auth none, quiet limits. Tests use `unique` names on it."""
+    servers = Servers(tmp_path_factory.mktemp("servers"))
+    yield servers.serve()
+    servers.close()
+
+
 @pytest.fixture(scope="module")
 def module_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     """For servers that the tests of a module share."""
     servers = Servers(tmp_path_factory.mktemp("servers"))
     yield servers
     servers.close()
-
-
-@pytest.fixture(scope="module")
-def server(module_servers: Servers) -> Server:
-    """The common server of a module: auth none, quiet limits. Use `unique` names on it."""
-    return module_servers.serve()
 
 
 @pytest.fixture

@@ -73,7 +73,7 @@ async def test_many_in_order(server: Server, node: Node, transports: str):
         await node.member(server.url, room, unique(kind), transports=kind)
         for kind in ("websocket", "polling")
     ]
-    sender = await node.connect(server.url, transports=transports)
+    sender = await node.member(server.url, room, unique("s"), transports=transports)
     for number in range(100):
         data = {"data": os.urandom(50)} if number % 2 else {}
         sender.send("chat", {"room": room, "message": str(number), **data})

@@ -30,6 +30,7 @@ async def until_gone(witness, room: str, who: str) -> None:
     """Wait until `who` is no member of `room` any more, and find exactly one `user_left`."""
     left = await witness.next("user_left")
     assert left["client_id"] == who
+    witness.unread("user_joined")
     count = check_ack("presence", await witness.emit("presence", {"room": room}))["count"]
     assert count == 1
     await witness.none("user_left", "user_joined", "chat", "broadcast")

@@ -67,6 +67,7 @@ async def test_lost(brief: Server, node: Node):
     room, who = unique("lobby"), unique("bob")
     ada = await node.member(brief.url, room, unique("ada"))
     bob = await node.member(brief.url, room, who)
+    await ada.next("user_joined")
     begun = time.monotonic()
     bob.lose()
     await bob.until_disconnected()
@@ -97,8 +98,11 @@ async def test_a_blink(brief: Server, node: Node, transports: str, blinks: int):
     assert ack["count"] == 2
     check_ack("chat", await ada.emit("chat", {"room": room, "message": "still here?"}))
     assert (await bob.next("chat"))["message"] == "still here?"
-    bob.disconnect()
-    assert (await ada.next("user_left"))["client_id"] == who
+    if (
+        transports != "polling"
+    ):  # where a server cannot know that the first line is dead before its ping times out
+        bob.disconnect()
+        assert (await ada.next("user_left"))["client_id"] == who
 
 
 async def test_back_too_late(brief: Server, node: Node):

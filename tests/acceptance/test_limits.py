@@ -141,6 +141,26 @@ async def test_members_publish(limited: Server, node: Node, event: str):
     await member.none(event)
 
 
+async def test_anyone_publishes(limited: Server, node: Node):
+    """With publish: anyone who is not in the room is heard there and hears nothing; an empty room has no recipients."""
+    room, who = unique("open"), unique("bob")
+    tabs = [await node.member(limited.url, room, who) for _ in range(3)]
+    outside = await node.connect(limited.url)
+    ack = check_ack("broadcast", await outside.emit("broadcast", {"room": room, "message": "from outside"}))
+    assert ack["recipients"] == 3
+    ack = check_ack(
+        "broadcast", await outside.emit("broadcast", {"room": room, "message": "again", "echo": False})
+    )
+    assert ack["recipients"] == 3
+    for tab in tabs:
+        assert [payload["message"] for payload in await tab.take("broadcast", 2)] == ["from outside", "again"]
+    await outside.none("broadcast")
+    ack = check_ack(
+        "broadcast", await outside.emit("broadcast", {"room": unique("empty"), "message": "hello?"})
+    )
+    assert ack["recipients"] == 0
+
+
 async def test_authenticated_only(limited: Server, node: Node):
     """A room for the authenticated is forbidden to who is not."""
     client = await node.connect(limited.url)
@@ -174,11 +194,16 @@ async def test_claims(serve, node: Node):
 
 
 class TestRate:
-    async def test_rate(self, serve, node: Node, transports: str):
+    @pytest.fixture(scope="class")
+    @staticmethod
+    def slow(module_servers: Servers) -> Server:
+        """A server for five events a second."""
+        return module_servers.serve({"limits": {"rate": {"messages": 5, "per": "1s", "burst": 5}}})
+
+    async def test_rate(self, slow: Server, node: Node, transports: str):
         """Over limits.rate events are rate_limited with retry_after, and after that they work again."""
-        server = serve({"limits": {"rate": {"messages": 5, "per": "1s", "burst": 5}}})
-        client = await node.connect(server.url, transports=transports, auth={"client_id": "ada"})
-        futures = [client.start("chat", {"room": "r", "message": str(n)}) for n in range(12)]
+        client = await node.connect(slow.url, transports=transports, auth={"client_id": "ada"})
+        futures = [client.start("chat", {"message": str(n)}) for n in range(12)]
         acks = [(await client.awaited(future, "chat"))[0] for future in futures]
         good = [ack for ack in acks if ack["ok"]]
         assert 5 <= len(good) <= 8, acks
@@ -188,7 +213,7 @@ class TestRate:
         )
         assert 0 < error["retry_after"] <= 1.0
         await asyncio.sleep(error["retry_after"] + 0.05)
-        check_ack("chat", await client.emit("chat", {"room": "r", "message": "again"}))
+        check_ack("chat", await client.emit("chat", {"message": "again"}))
         assert client.connects == 1
 
     async def test_everything_counts(self, serve, node: Node):

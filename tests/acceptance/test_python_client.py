@@ -22,9 +22,13 @@ class PythonClient:
         self.sio = socketio.AsyncClient(reconnection=False)
         self.inbox: dict[str, asyncio.Queue[Any]] = defaultdict(asyncio.Queue)
         self.sio.on("*", self._take)
+        self.sio.on("connect_error", self._refused)
 
     async def _take(self, event: str, *args: Any) -> None:
         self.inbox[event].put_nowait(args[0] if args else None)
+
+    async def _refused(self, data: Any) -> None:
+        await self._take("connect_error", data)
 
     async def emit(self, event: str, payload: Any = None) -> Any:
         """Emit and wait for the ack."""
@@ -84,11 +88,12 @@ async def test_a_round(server: Server, node: Node, kinds: list[str]):
         assert (await ada.next("user_left"))["client_id"] == who
 
 
-async def test_goodbye(server: Server, node: Node):
+@pytest.mark.parametrize("kinds", [["websocket"], ["polling"]], ids=str)
+async def test_goodbye(server: Server, node: Node, kinds: list[str]):
     """Its goodbye is one, too."""
     room, who = unique("lobby"), unique("py")
     ada = await node.member(server.url, room, unique("js"))
-    async with connected(server.url, who, ["websocket"]) as client:
+    async with connected(server.url, who, kinds) as client:
         check_ack("join", await client.emit("join", {"room": room}))
     left = await ada.next("user_left", timeout=2.5)
     assert left["client_id"] == who

@@ -119,7 +119,7 @@ async def test_presence(server: Server, node: Node, transports: str):
 
 
 async def test_at_most_a_hundred_members_are_listed(server: Server, node: Node):
-    """`members` lists at most 100 and `count` is exact."""
+    """`members` lists at most 100 (`limit` up to 1000, `cursor` for more) and `count` is exact."""
     room = unique("crowd")
     async with asyncio.timeout(30):
         async with contextlib.AsyncExitStack() as stack:
@@ -131,9 +131,19 @@ async def test_at_most_a_hundred_members_are_listed(server: Server, node: Node):
             ack = check_ack("join", await client.emit("join", {"room": room}))
             assert ack["count"] == 105
             assert len(ack["members"]) == 100
-            ack = check_ack("presence", await client.emit("presence", {"room": room}))
-            assert ack["count"] == 105
-            assert len(ack["members"]) == 100
+            first = check_ack("presence", await client.emit("presence", {"room": room}))
+            assert (first["count"], len(first["members"])) == (105, 100)
+            rest = check_ack(
+                "presence", await client.emit("presence", {"room": room, "cursor": first["next"]})
+            )
+            assert (rest["count"], len(rest["members"])) == (105, 5)
+            listed = {member["client_id"] for member in first["members"] + rest["members"]}
+            assert len(listed) == 105
+            whole = check_ack("presence", await client.emit("presence", {"room": room, "limit": 1000}))
+            assert {member["client_id"] for member in whole["members"]} == listed
+            check_refusal(
+                await client.emit("presence", {"room": room, "limit": 1001}), "bad_request", "limit"
+            )
 
 
 async def test_rooms(server: Server, node: Node, transports: str):

@@ -90,14 +90,23 @@ def serve_once(module_servers) -> Server:
 
 @KEYS
 @FORMS
-@pytest.mark.parametrize(
-    "event", ["nonsense", "message", "welcome", "on_connect", "__init__", "Chat", "user_left"]
-)
+@pytest.mark.parametrize("event", ["nonsense", "welcome", "on_connect", "__init__", "Chat", "user_left"])
 async def test_a_type_that_does_not_exist(server: Server, node: Node, key: str, form, event: str):
     """A type that is no event of a client is unknown_event."""
     ada = await node.connect(server.url)
     check_refusal(await ada.emit("message", form({key: event, "message": "x"})), "unknown_event")
     await ada.none("chat", "broadcast")
+
+
+@KEYS
+@FORMS
+async def test_no_message_in_a_message(server: Server, node: Node, key: str, form):
+    """`message` does not carry another `message`."""
+    ada = await node.connect(server.url)
+    ack = await ada.emit("message", form({key: "message", "message": "x"}))
+    check_refusal(ack, ack["error"]["reason"])
+    assert ack["error"]["reason"] in ("bad_request", "unknown_event")
+    await ada.none("chat", "broadcast", "error")
 
 
 @KEYS

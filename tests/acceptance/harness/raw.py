@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 from urllib.parse import urlencode
@@ -101,6 +102,7 @@ async def engine(
         open_timeout=LIMIT,
         close_timeout=2,
         max_size=None,
+        max_queue=None,
     ) as connection:
         raw = RawWebSocket(connection)
         opened = await raw.receive()
@@ -126,6 +128,7 @@ class RawPolling:
         self.http = http
         self.sid = sid
         self.handshake = handshake
+        self._arrived: deque[str] = deque()
 
     @property
     def _params(self) -> dict[str, str]:
@@ -157,9 +160,11 @@ class RawPolling:
         """The next packet that starts so."""
         async with asyncio.timeout(LIMIT):
             while True:
-                for packet in await self.packets():
+                while self._arrived:
+                    packet = self._arrived.popleft()
                     if packet.startswith(prefix):
                         return packet
+                self._arrived.extend(await self.packets())
 
     async def until_closed(self) -> int:
         """Poll until the session is refused; returns the HTTP status."""

@@ -1,4 +1,3 @@
-# ruff: noqa: D404 (a noun says what it returns)
 """The real command, `rtserver serve`, as a process of its own."""
 
 from __future__ import annotations

@@ -154,7 +154,7 @@ def check_ack(event: str, ack: Any) -> dict[str, Any]:
     assert isinstance(ack, Mapping), ack
     assert ack.get("ok") is True, ack
     check_keys(
-        f"ack of {event}", ack, {"ok"} | ACKS[event], {"cursor"} if event in ("join", "presence") else ()
+        f"ack of {event}", ack, {"ok"} | ACKS[event], {"next"} if event in ("join", "presence") else ()
     )
     if "timestamp" in ack:
         check_timestamp(ack["timestamp"])
