@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,7 @@ def _node(config: Config, fanout: Fanout, grants: Grants, metrics: Metrics) -> N
         metrics.deliveries += recipients
         return recipients
 
+    @lru_cache(maxsize=4096)
     def retention(room: str | None) -> Retention:
         history = grants.policy(room if room is not None else "").history
         return Retention(history.size, history.ttl)

@@ -94,8 +94,9 @@ class Fanout:
     ) -> int:
         """Send to all who hear *room* (None: to everybody) except the sids in *skip*; return to how many."""
         count = 0
-        for form, sessions in self._audience(room).items():
-            out = message.encoded(form)
+        # All encodings first: what one of them cannot hold is delivered to nobody.
+        outs = [(message.encoded(form), sessions) for form, sessions in self._audience(room).items()]
+        for out, sessions in outs:
             if skip and not sessions.keys().isdisjoint(skip):
                 count += _deliver_but(sessions, out, skip, volatile)
                 continue

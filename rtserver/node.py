@@ -17,14 +17,15 @@ from rtserver.holding import Holding
 from rtserver.protocol.data import sound_data
 from rtserver.protocol.errors import BAD_REQUEST, KICKED, RtError
 from rtserver.protocol.identifiers import Clock, iso_timestamp
-from rtserver.protocol.names import publishable_event
+from rtserver.protocol.names import normal_name, publishable_event
 from rtserver.rooms.registry import Member, Registry
 from rtserver.rooms.stream import Page
 from rtserver.telemetry.metrics import Metrics
 
 SYSTEM = "SYSTEM"
 
-_ABSENT: Any = object()
+# Not given, which is not the same as null.
+ABSENT: Any = object()
 
 
 class Published(NamedTuple):
@@ -109,7 +110,7 @@ class Node:
             return
         if self._holding.grace > 0:
             self._holding.hold(client)
-            client.log.info("client lost", reason=reason)
+            client.log.debug("client lost", reason=reason)
         else:
             self._depart(client, reason)
 
@@ -211,27 +212,45 @@ class Node:
     # Messages.
 
     async def publish(
+        self, room: str, event: str = "broadcast", message: str | None = None, data: Any = ABSENT
+    ) -> Published:
+        """Record a publication in the room and deliver it to who hears it.
+
+        ``chat`` and ``broadcast`` carry the contract's object; any other event carries exactly *data*, or *message*
+        without data. Raises `RtError` for a bad room, a reserved event, or data that JSON cannot hold.
+        """
+        _check_target("room", room)
+        _check_event(event)
+        _check_data(data)
+        return await self.say(room, event, message, data)
+
+    async def broadcast(
+        self, event: str = "broadcast", message: str | None = None, data: Any = ABSENT
+    ) -> Published:
+        """Publish to every client; see `publish`."""
+        _check_event(event)
+        _check_data(data)
+        return await self.say(None, event, message, data)
+
+    async def say(
         self,
         room: str | None,
-        event: str = "broadcast",
-        message: str | None = None,
-        data: Any = _ABSENT,
+        event: str,
+        message: str | None,
+        data: Any = ABSENT,
         *,
         sender: Client | None = None,
         skip: Collection[str] = (),
     ) -> Published:
-        """Record a publication in the room (None: the stream of messages to everybody) and deliver it.
+        """Publish what is checked already: in a room, or with None in the stream of messages to everybody.
 
-        ``chat`` and ``broadcast`` carry the contract's object; any other event carries exactly *data*, or *message*
-        without data. *skip* names sids that do not get it. Raises `RtError` for a reserved event name, or for data
-        that cannot be written as JSON.
+        *skip* names sids that do not get it.
         """
         now = time.time()
         event_id = self.clock.identifier(now)
         timestamp = self.clock.timestamp(now)
         stamped = event in ("chat", "broadcast")
-        _check_data(data)
-        payload = message if data is _ABSENT else data
+        payload = message if data is ABSENT else data
         if stamped:
             payload = {
                 "id": event_id,
@@ -239,11 +258,9 @@ class Node:
                 "sender": sender.client_id if sender is not None else None,
                 "username": sender.name if sender is not None else SYSTEM,
                 "message": message if message is not None else "",
-                **({} if data is _ABSENT else {"data": data}),
+                **({} if data is ABSENT else {"data": data}),
                 "timestamp": timestamp,
             }
-        else:
-            _check_event(event)
         draft = Draft(event, payload, event_id, now, stamped)
         try:
             published, recipients = await self._broker.publish(room, draft, self._retention(room), skip)
@@ -252,14 +269,9 @@ class Node:
         self.metrics.messages[event if stamped else "other"] += 1
         return Published(event_id, published.offset, timestamp, recipients)
 
-    async def broadcast(
-        self, event: str = "broadcast", message: str | None = None, data: Any = _ABSENT
-    ) -> Published:
-        """Publish to every client."""
-        return await self.publish(None, event, message, data)
-
     async def send(self, client_id: str, event: str, data: Any = None) -> int:
         """Send an event to every connection of a client_id; return how many there are. Raises as `publish`."""
+        _check_target("client_id", client_id)
         _check_event(event)
         _check_data(data)
         try:
@@ -292,9 +304,19 @@ class Node:
         self._holding.close()
 
 
+def _check_target(what: str, name: Any) -> None:
+    # An empty target must never come to mean everybody.
+    if not isinstance(name, str):
+        raise RtError(BAD_REQUEST, f"{what}: must be a string")
+    try:
+        normal_name(name)
+    except ValueError as error:
+        raise RtError(BAD_REQUEST, f"{what}: {error}") from None
+
+
 def _check_data(data: Any) -> None:
     try:
-        sound_data(data if data is not _ABSENT else None)
+        sound_data(data if data is not ABSENT else None)
     except ValueError as error:
         raise RtError(BAD_REQUEST, f"data: {error}") from None
 

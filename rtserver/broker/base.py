@@ -9,7 +9,10 @@ from rtserver.rooms.stream import Page, Publication
 
 
 class Draft(NamedTuple):
-    """A publication without its offset. A *stamped* payload is an object that shows the offset to clients."""
+    """A publication without its offset.
+
+    A *stamped* payload is an object and the broker's from now on: it writes the offset into it, for clients to see.
+    """
 
     event: str
     payload: Any

@@ -27,8 +27,9 @@ class MemoryBroker:
         """See `Broker.publish`."""
         stream = self._stream(room, retention)
         offset = stream.offset + 1
-        payload = {**draft.payload, "offset": offset} if draft.stamped else draft.payload
-        publication = Publication(draft.event, payload, offset, draft.id, draft.published_at)
+        if draft.stamped:
+            draft.payload["offset"] = offset
+        publication = Publication(draft.event, draft.payload, offset, draft.id, draft.published_at)
         recipients = self._deliver(room, publication, skip)
         stream.next_offset()
         stream.append(publication)

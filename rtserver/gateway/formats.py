@@ -9,8 +9,18 @@ from typing import Any, Protocol, cast
 import orjson
 
 from rtserver.client import Client
-from rtserver.gateway.packets import ACK, BINARY_ACK, BINARY_EVENT, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT
+from rtserver.gateway.packets import (
+    ACK,
+    BINARY_ACK,
+    BINARY_EVENT,
+    CONNECT,
+    CONNECT_ERROR,
+    DISCONNECT,
+    EVENT,
+    MAX_ATTACHMENTS,
+)
 from rtserver.transport.outbound import Outbound
+from rtserver.transport.packets import MESSAGE
 
 # Deeper values than orjson writes are not looked into for binary either.
 MAX_DEPTH = 200
@@ -38,42 +48,49 @@ class SocketIoFormat(Protocol):
 class JsonFormat:
     """The default encoding, for one namespace."""
 
-    __slots__ = ("_namespace",)
+    __slots__ = ("_ack_head", "_event_head", "_namespace")
 
     def __init__(self, namespace: str) -> None:
         self._namespace = "" if namespace == "/" else f"{namespace},"
+        self._event_head = f"{MESSAGE}{EVENT}{self._namespace}".encode()
+        self._ack_head = f"{MESSAGE}{ACK}{self._namespace}".encode()
 
     def event(self, name: str, args: tuple[Any, ...], ack_id: int | None = None) -> Outbound:
         """Return an EVENT; raise `TypeError` or `ValueError` for what JSON cannot hold."""
-        return self._write(EVENT, BINARY_EVENT, [name, *args], ack_id)
+        data = [name, *args]
+        try:
+            text = orjson.dumps(data)
+        except TypeError:
+            return self._uncommon(EVENT, BINARY_EVENT, data, ack_id)
+        return Outbound.text(self._event_head + (text if ack_id is None else b"%d%b" % (ack_id, text)))
 
     def ack(self, ack_id: int, args: list[Any]) -> Outbound:
         """Return an ACK."""
-        return self._write(ACK, BINARY_ACK, args, ack_id)
+        try:
+            text = orjson.dumps(args)
+        except TypeError:
+            return self._uncommon(ACK, BINARY_ACK, args, ack_id)
+        return Outbound.text(b"%b%d%b" % (self._ack_head, ack_id, text))
 
     def connect(self, sid: str) -> Outbound:
         """Return the CONNECT that accepts a client."""
-        return Outbound.message(f"{CONNECT}{self._namespace}{_json({'sid': sid})}")
+        return Outbound.message(f"{CONNECT}{self._namespace}{write_json({'sid': sid})}")
 
     def connect_error(self, body: dict[str, Any]) -> Outbound:
         """Return the CONNECT_ERROR that refuses one; *body* has ``message`` and may have ``data``."""
-        return Outbound.message(f"{CONNECT_ERROR}{self._namespace}{_json(body)}")
+        return Outbound.message(f"{CONNECT_ERROR}{self._namespace}{write_json(body)}")
 
     def disconnect(self) -> Outbound:
         """Return a DISCONNECT; a client that gets one does not come back by itself."""
         return Outbound.message(f"{DISCONNECT}{self._namespace}".rstrip(","))
 
-    def _write(self, kind: int, binary_kind: int, data: list[Any], ack_id: int | None) -> Outbound:
+    def _uncommon(self, kind: int, binary_kind: int, data: list[Any], ack_id: int | None) -> Outbound:
+        """Write binary, or something orjson does not know; the common case pays nothing for either."""
         number = "" if ack_id is None else str(ack_id)
-        try:
-            return Outbound.message(f"{kind}{self._namespace}{number}{orjson.dumps(data).decode()}")
-        except TypeError:
-            # Binary, or something orjson does not know; the common case pays nothing for either.
-            attachments: list[bytes] = []
-            data = [_extract(part, attachments) for part in data]
+        data, attachments = extract(data)
         if not attachments:
-            return Outbound.message(f"{kind}{self._namespace}{number}{_json(data)}")
-        head = f"{binary_kind}{len(attachments)}-{self._namespace}{number}{_json(data)}"
+            return Outbound.message(f"{kind}{self._namespace}{number}{write_json(data)}")
+        head = f"{binary_kind}{len(attachments)}-{self._namespace}{number}{write_json(data)}"
         return Outbound.message(head, *attachments)
 
 
@@ -88,21 +105,32 @@ def json_format(namespace: str) -> JsonFormat:
     return JsonFormat(namespace)
 
 
-def _extract(value: Any, attachments: list[bytes], depth: int = 0) -> Any:
-    if depth > MAX_DEPTH:
-        raise ValueError("nested too deeply")
+def extract(data: list[Any]) -> tuple[list[Any], list[bytes]]:
+    """Return *data* with placeholders for its binary values, and those; raise `ValueError` for too many."""
+    attachments: list[bytes] = []
+    data = [_extract(part, attachments, MAX_DEPTH) for part in data]
+    if len(attachments) > MAX_ATTACHMENTS:
+        raise ValueError(f"more than {MAX_ATTACHMENTS} binary values in one event")
+    return data, attachments
+
+
+def _extract(value: Any, attachments: list[bytes], depth: int) -> Any:
     if isinstance(value, bytes | bytearray | memoryview):
         attachments.append(bytes(value))
         return {"_placeholder": True, "num": len(attachments) - 1}
+    if not depth:
+        raise ValueError("nested too deeply")
     if isinstance(value, list | tuple):
-        return [_extract(part, attachments, depth + 1) for part in value]
+        return [_extract(part, attachments, depth - 1) for part in value]
     if isinstance(value, dict):
-        return {key: _extract(part, attachments, depth + 1) for key, part in value.items()}
+        if value.get("_placeholder") is True:
+            raise ValueError("an object that poses as a placeholder")
+        return {key: _extract(part, attachments, depth - 1) for key, part in value.items()}
     return value
 
 
-def _json(value: Any) -> str:
-    """Write what orjson refuses too: integers beyond 64 bits, keys that are no strings."""
+def write_json(value: Any) -> str:
+    """Return *value* as JSON, also what orjson refuses: integers beyond 64 bits, keys that are no strings."""
     try:
         return orjson.dumps(value).decode()
     except TypeError:

@@ -19,7 +19,7 @@ CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR, BINARY_EVENT, BINARY_ACK = range
 
 # The JavaScript parser refuses more by default (socket.io-parser's maxAttachments), and so do we.
 MAX_ATTACHMENTS = 10
-_MAX_NAMESPACE = 256
+MAX_NAMESPACE = 256
 _MAX_ACK_DIGITS = 15  # what a JavaScript number counts exactly
 
 # An event without attachments in the main namespace: nearly everything that clients send.
@@ -48,7 +48,7 @@ class Packet:
         self.size += len(data)
         self.missing -= 1
         if not self.missing:
-            self.data = _placed(self.data, self.attachments)
+            self.data = placed(self.data, self.attachments)
             self.type -= BINARY_EVENT - EVENT
 
 
@@ -63,10 +63,9 @@ def decode(text: str) -> Packet:
         at, missing = _attachments(text, kind)
         at, namespace = _namespace(text, at)
         at, ack_id = _ack_id(text, at)
-    data = _json(text[at:]) if at < len(text) else None
+    data = read_json(text[at:]) if at < len(text) else None
     check(kind, data, ack_id)
-    # A character is at least a byte; the exact size is only asked for near the limit.
-    return Packet(kind, namespace, ack_id, data, missing, len(text) if text.isascii() else len(text.encode()))
+    return Packet(kind, namespace, ack_id, data, missing, len(text) if text.isascii() else _size(text))
 
 
 def _kind(text: str) -> int:
@@ -91,9 +90,9 @@ def _attachments(text: str, kind: int) -> tuple[int, int]:
 def _namespace(text: str, at: int) -> tuple[int, str]:
     if text[at : at + 1] != "/":
         return at, "/"
-    comma = text.find(",", at, at + _MAX_NAMESPACE + 1)
+    comma = text.find(",", at, at + MAX_NAMESPACE + 1)
     end = comma if comma > 0 else len(text)
-    if end - at > _MAX_NAMESPACE:
+    if end - at > MAX_NAMESPACE:
         raise MalformedPacket("the namespace is too long")
     namespace = text[at:end].partition("?")[0]
     return end + 1, namespace
@@ -108,14 +107,15 @@ def _ack_id(text: str, at: int) -> tuple[int, int | None]:
     return end, int(text[at:end]) if end > at else None
 
 
-def _json(text: str) -> Any:
+def read_json(text: str) -> Any:
+    """Return what the JSON says; raise `MalformedPacket`."""
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
-        return _lenient_json(text)
+        return _lenient(text)
 
 
-def _lenient_json(text: str) -> Any:
+def _lenient(text: str) -> Any:
     """Read what JavaScript writes and orjson refuses: half a surrogate pair, which becomes a question mark."""
     if "\\u" not in text:
         raise MalformedPacket("the payload is not JSON")
@@ -145,7 +145,15 @@ def _is_event_name(name: Any) -> bool:
     return isinstance(name, int | float) and not isinstance(name, bool)
 
 
-def _placed(data: Any, attachments: list[bytes]) -> Any:
+def _size(text: str) -> int:
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError:
+        raise MalformedPacket("the text is not valid Unicode") from None
+
+
+def placed(data: Any, attachments: list[bytes]) -> Any:
+    """Return *data* with the attachments in place of their placeholders; raise `MalformedPacket`."""
     try:
         return _replace(data, attachments)
     except RecursionError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -84,8 +85,9 @@ class SocketIoServer(socketio.AsyncServer):  # type: ignore[misc]  # the library
         connection = self._connections.pop(eio_sid, None)
         self.environ.pop(eio_sid, None)
         if connection is not None:
+            farewell = reason in (self.reason.SERVER_DISCONNECT, self.reason.CLIENT_DISCONNECT)
             for client in list(connection.clients.values()):
-                self._remove(connection, client, reason, farewell=reason == "server disconnect")
+                self._remove(connection, client, reason, farewell=farewell)
             connection.give_up_after(LAST_WORK)
         return DONE
 
@@ -112,8 +114,8 @@ class SocketIoServer(socketio.AsyncServer):  # type: ignore[misc]  # the library
         event, args = packet.data[0], packet.data[1:]
         if self._application.takes(client.namespace, event, ours=self._router.knows(event)):
             return self._custom(client, event, args, packet.id)
-        now = asyncio.get_running_loop().time()
-        answer = self._router.answer(client, event, args, packet.size, now, packet.id is not None)
+        wants_ack = packet.id is not None
+        answer = self._router.answer(client, event, args, packet.size, time.monotonic(), wants_ack)
         # Most handlers never wait: stepped here they are done, without a task.
         try:
             awaited = answer.send(None)
@@ -127,7 +129,7 @@ class SocketIoServer(socketio.AsyncServer):  # type: ignore[misc]  # the library
 
     async def _custom(self, client: Client, event: Any, args: list[Any], ack_id: int | None) -> None:
         try:
-            self._router.check_rate(client, asyncio.get_running_loop().time())
+            self._router.check_rate(client, time.monotonic())
             values = await self._application.run(client, event, args)
             if ack_id is not None and values is not None:
                 client.session.send(_written(client, ack_id, values))

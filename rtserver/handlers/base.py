@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from rtserver.auth.grants import Grants
 from rtserver.node import Node
 
+# What a stock client takes in one packet, and so in one answer.
+MAX_BINARY = 10
+
 
 @dataclass(frozen=True, slots=True)
 class Context:

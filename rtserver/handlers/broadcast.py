@@ -12,7 +12,7 @@ from rtserver.protocol.messages import Broadcast
 async def broadcast(context: Context, client: Client, request: Broadcast) -> dict[str, Any]:
     """Publish the message under ``broadcast``."""
     context.grants.check_publish(client, request.room)
-    published = await context.node.publish(
+    published = await context.node.say(
         request.room,
         "broadcast",
         request.message,

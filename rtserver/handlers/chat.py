@@ -12,7 +12,7 @@ from rtserver.protocol.messages import Chat
 async def chat(context: Context, client: Client, request: Chat) -> dict[str, Any]:
     """Publish the message under ``chat``."""
     context.grants.check_publish(client, request.room)
-    published = await context.node.publish(
+    published = await context.node.say(
         request.room,
         "chat",
         request.message,

@@ -20,6 +20,17 @@ def sound_data(value: Any) -> Any:
     return value
 
 
+def count_binary(value: Any) -> int:
+    """Return how many binary values *value*, which is sound, holds at any depth."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        return 1
+    if isinstance(value, dict):
+        return sum(map(count_binary, value.values()))
+    if isinstance(value, list | tuple):
+        return sum(map(count_binary, value))
+    return 0
+
+
 def _look(value: Any, depth: int) -> None:
     if isinstance(value, _PLAIN):
         return

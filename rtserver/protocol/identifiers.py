@@ -6,6 +6,8 @@ import secrets
 import time
 from datetime import UTC, datetime
 
+_MAX_COUNT = 0xFFF
+
 
 def iso_timestamp(seconds: float) -> str:
     """Return *seconds* since the epoch as ISO 8601 in UTC with milliseconds and ``Z``."""
@@ -19,12 +21,15 @@ class Clock:
     goes on from the highest time seen, so identifiers of one process always rise.
     """
 
-    __slots__ = ("_count", "_last_ms", "_tail", "_text", "_text_ms")
+    __slots__ = ("_count", "_head", "_last_ms", "_tail", "_text", "_text_ms")
 
     def __init__(self) -> None:
-        self._last_ms = 0
+        self._last_ms = -1
         self._count = 0
-        self._tail = secrets.randbits(62)
+        self._head = ""
+        # Random once: within a process the counter tells identifiers apart, between processes these 62 bits do.
+        tail = f"{0b10 << 62 | secrets.randbits(62):016x}"
+        self._tail = f"{tail[:4]}-{tail[4:]}"
         self._text_ms = -1
         self._text = ""
 
@@ -40,13 +45,14 @@ class Clock:
         """Return a new identifier; later ones compare greater."""
         millis = int((time.time() if now is None else now) * 1000)
         if millis > self._last_ms:
-            self._last_ms, self._count = millis, 0
+            self._start(millis)
+        elif self._count == _MAX_COUNT:
+            self._start(self._last_ms + 1)
         else:
             self._count += 1
-            if self._count > 0xFFF:
-                self._last_ms, self._count = self._last_ms + 1, 0
-        # An odd step walks through all 2**62 values before one comes again.
-        self._tail = (self._tail + 0x1E3779B97F4A7C15) & 0x3FFFFFFFFFFFFFFF
-        whole = self._last_ms << 80 | 0x7 << 76 | self._count << 64 | 0b10 << 62 | self._tail
-        text = f"{whole:032x}"
-        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+        return f"{self._head}{self._count:03x}-{self._tail}"
+
+    def _start(self, millis: int) -> None:
+        self._last_ms, self._count = millis, 0
+        text = f"{millis:012x}"
+        self._head = f"{text[:8]}-{text[8:]}-7"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from rtserver.rooms.stream import Publication
+from rtserver.protocol.data import count_binary
+from rtserver.rooms.stream import Page, Publication
 
 
 def listed(
@@ -20,6 +21,22 @@ def listed(
         start = ids.index(cursor) + 1 if cursor in ids else 0
     page = members[start : start + limit]
     return page, page[-1]["client_id"] if start + limit < len(members) else None
+
+
+def within_binary(page: Page, most: int) -> Page:
+    """Return the page without its oldest publications when all of them hold more than *most* binary values.
+
+    A stock client takes so many in one packet and hangs up on more. What is cut makes the page incomplete.
+    """
+    kept = 0
+    for publication in reversed(page.publications):
+        most -= count_binary(publication.payload)
+        if most < 0:
+            break
+        kept += 1
+    if kept == len(page.publications):
+        return page
+    return Page(page.publications[len(page.publications) - kept :], page.offset, complete=False)
 
 
 def shown(publication: Publication, room: str | None) -> dict[str, Any]:

@@ -6,12 +6,13 @@ import logging
 import sys
 from typing import Any
 
+import orjson
 import structlog
 
-_SHARED: list[Any] = [
-    structlog.contextvars.merge_contextvars,
+_FOREIGN: list[Any] = [
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.stdlib.PositionalArgumentsFormatter(),
 ]
 
 
@@ -19,26 +20,37 @@ def configure(level: str, form: str | None, *, whole_process: bool) -> None:
     """Send every log line of *level* and above to stderr.
 
     *form* is ``console`` or ``json``; None is console on a terminal and JSON otherwise. Without *whole_process* only
-    our own loggers are touched: the process belongs to the application that embeds us.
-
-    Colours are for terminals. The libraries' loggers go the same way, with nothing below WARNING: uvicorn would
-    log the full URL of every request, and a URL may carry a token.
+    our own loggers are touched: the process belongs to the application that embeds us. With it the libraries' go the
+    same way, with nothing below WARNING: uvicorn would log the full URL of every request, and a URL may carry a token.
     """
+    as_json = form == "json" or (form is None and not sys.stderr.isatty())
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *_ending(_json, as_json),
+        ],
+        logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer)
+        if as_json
+        else structlog.WriteLoggerFactory(sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        cache_logger_on_first_use=True,
+    )
+    _configure_libraries(level, as_json, whole_process=whole_process)
+
+
+def _configure_libraries(level: str, as_json: bool, *, whole_process: bool) -> None:
     # Without this a handler that fails to write would print a traceback of its own into the stream.
     logging.raiseExceptions = False
-    form = form or ("console" if sys.stderr.isatty() else "json")
-    render: Any = (
-        structlog.processors.JSONRenderer()
-        if form == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    )
-    finish = [structlog.processors.format_exc_info] if form == "json" else []
-    formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[*_SHARED, structlog.stdlib.PositionalArgumentsFormatter()],
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *finish, render],
-    )
+    finish = _ending(structlog.processors.JSONRenderer(), as_json)
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(formatter)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=_FOREIGN,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *finish],
+        )
+    )
     ours = logging.getLogger("rtserver")
     ours.setLevel(level.upper())
     if whole_process:
@@ -48,18 +60,18 @@ def configure(level: str, form: str | None, *, whole_process: bool) -> None:
     else:
         ours.handlers[:] = [handler]
         ours.propagate = False
-    structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *_SHARED,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
-    )
+
+
+def _ending(json_renderer: Any, as_json: bool) -> list[Any]:
+    if as_json:
+        return [structlog.processors.format_exc_info, json_renderer]
+    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+
+
+def _json(logger: Any, method: str, line: Any) -> bytes:
+    return orjson.dumps(line, default=repr)
 
 
 def logger(name: str) -> Any:
     """Return the logger for one part of the server."""
-    return structlog.get_logger(f"rtserver.{name}")
+    return structlog.get_logger(part=name)

@@ -105,8 +105,8 @@ class DirectLane(asyncio.Protocol):
         pending, transport = self._pending, self.transport
         if not pending or transport is None:
             return
-        data = pending[0] if len(pending) == 1 else b"".join(pending)
-        pending.clear()
+        self._pending = []
+        data = self._wire.turn.joined(pending)
         if self._timer is not None and self._is_over_limit(transport, len(data)):
             self._evict()
             return
@@ -273,7 +273,7 @@ class DirectLane(asyncio.Protocol):
         self._stop_timer()
         self._timer = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self.abort)
         self.transport.close()
-        receiver.on_lost("transport close")
+        receiver.on_lost(frames.farewell(code))
 
     def _fail(self, code: int, reason: str) -> None:
         receiver = self.receiver

@@ -141,8 +141,9 @@ class EngineServer(engineio.AsyncServer, SessionEvents):  # type: ignore[misc]  
         return upgrade
 
     def last_words(self, sid: str) -> PollingLane | None:
-        """Return, once, what an ended polling session still had to say."""
-        return self._last_words.pop(sid, None)
+        """Return what an ended polling session still has to say, for a moment after its end."""
+        lane = self._last_words.get(sid)
+        return lane if lane is not None and lane.unheard else None
 
     def _drop_last_words(self, sid: str) -> None:
         self._last_words.pop(sid, None)

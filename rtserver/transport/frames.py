@@ -78,6 +78,15 @@ def close_code(payload: bytes) -> int | None:
     return code
 
 
+def farewell(code: int | None) -> str:
+    """Return how a session ends whose peer closed with *code*, in python-engineio's words.
+
+    1000 is a goodbye. A page that is left or reloaded closes with 1001, and socket.io-client cuts a line that it
+    will open again with no code at all: both may be back in a moment.
+    """
+    return "client disconnect" if code == NORMAL else "transport close"
+
+
 class FrameReader:
     """Frames of any shape out of chunks of any size, at most *max_size* bytes per message.
 

@@ -80,9 +80,11 @@ class Turn:
     one turn produced for a client leaves in one system call.
     """
 
-    __slots__ = ("_dirty", "_loop")
+    __slots__ = ("_dirty", "_frames", "_joined", "_loop")
 
     def __init__(self) -> None:
+        self._frames: list[bytes] = []
+        self._joined = b""
         self._dirty: list[Callable[[], None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -94,6 +96,17 @@ class Turn:
             self._loop.call_soon(self._run)
         self._dirty.append(flush)
 
+    def joined(self, frames: list[bytes]) -> bytes:
+        """Return the frames as one; members of a room that got the same in this turn share one copy.
+
+        Comparing costs next to nothing: lists of the same objects are equal by identity.
+        """
+        if len(frames) == 1:
+            return frames[0]
+        if frames != self._frames:
+            self._frames, self._joined = frames, b"".join(frames)
+        return self._joined
+
     def _run(self) -> None:
         dirty, self._dirty = self._dirty, []
         for flush in dirty:
@@ -102,3 +115,4 @@ class Turn:
             except Exception:
                 # The others of this turn must not suffer: nobody would schedule them again.
                 _log.exception("a flush failed")
+        self._frames, self._joined = [], b""

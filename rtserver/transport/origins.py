@@ -6,10 +6,9 @@ and https://fetch.spec.whatwg.org/#http-cors-protocol).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from urllib.parse import urlsplit
-
-from rtserver.rooms.patterns import Patterns
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -17,10 +16,11 @@ Headers = list[tuple[bytes, bytes]]
 class Origins:
     """The page's own server is always allowed, and every origin that a pattern covers (``https://*.example.com``)."""
 
-    __slots__ = ("_patterns",)
+    __slots__ = ("_any", "_patterns")
 
     def __init__(self, allowed: Sequence[str]) -> None:
-        self._patterns = Patterns(pattern.rstrip("/").lower() for pattern in allowed)
+        self._any = "*" in allowed
+        self._patterns = [re.compile(_translate(pattern.rstrip("/").lower())) for pattern in allowed]
 
     def allows(self, origin: str | None, host: str) -> bool:
         """Judge an ``Origin`` header for a request to *host* (its ``Host`` header).
@@ -30,7 +30,9 @@ class Origins:
         if origin is None:
             return True
         origin = origin.lower()
-        return _is_own(origin, host.lower()) or self._patterns.match(origin)
+        if self._any or _is_own(origin, host.lower()):
+            return True
+        return any(pattern.fullmatch(origin) for pattern in self._patterns)
 
 
 def cors_headers(origin: str | None) -> Headers:
@@ -42,6 +44,11 @@ def cors_headers(origin: str | None) -> Headers:
         (b"access-control-allow-credentials", b"true"),
         (b"vary", b"Origin"),
     ]
+
+
+def _translate(pattern: str) -> str:
+    # A star ends where the host, or the port, does: else "https://*.example.com" would cover a path that ends so.
+    return re.escape(pattern).replace(r"\*", "[^/:@?#]*")
 
 
 def _is_own(origin: str, host: str) -> bool:

@@ -10,16 +10,17 @@ from rtserver.transport import frames, packets
 class Outbound:
     """One or more Engine.IO packets that must arrive together and in order (an event and its attachments).
 
-    ``frames`` are final WebSocket bytes, ``payload`` is the long-polling form. Both are made when first asked for
-    and shared by all recipients. ``size`` is what a lane counts for it, in bytes.
+    ``frames`` are final WebSocket bytes, ``payload`` is the long-polling form, ``packets`` are what ASGI takes: text
+    with its type digit, binary without. ``frames`` are made at once, the rest when first asked for; all recipients
+    share them. ``size`` is what a lane counts for it, in bytes.
     """
 
-    __slots__ = ("_deflated", "_frames", "_payload", "packets", "size")
+    __slots__ = ("_deflated", "_packets", "_payload", "frames", "size")
 
-    def __init__(self, *parts: str | bytes) -> None:
-        self.packets = parts
-        self.size = sum(map(len, parts))
-        self._frames: bytes | None = None
+    def __init__(self, *parts: str | bytes, text: bytes | None = None) -> None:
+        self.frames = b"".join(map(_frame, parts)) if text is None else frames.encode(frames.TEXT, text)
+        self.size = sum(map(len, parts)) if text is None else len(text)
+        self._packets: tuple[str | bytes, ...] | bytes = parts if text is None else text
         self._deflated: bytes | None = None
         self._payload: str | None = None
 
@@ -28,12 +29,17 @@ class Outbound:
         """Return the parts as Engine.IO messages: text gets the type digit, binary has none."""
         return cls(*(packets.MESSAGE + part if isinstance(part, str) else part for part in parts))
 
+    @classmethod
+    def text(cls, packet: bytes) -> Outbound:
+        """Return one text packet, given as UTF-8 with its type digit: the way of nearly all messages."""
+        return cls(text=packet)
+
     @property
-    def frames(self) -> bytes:
-        """The packets as uncompressed WebSocket frames, one after the other."""
-        if self._frames is None:
-            self._frames = b"".join(map(_frame, self.packets))
-        return self._frames
+    def packets(self) -> tuple[str | bytes, ...]:
+        """The packets one by one."""
+        if isinstance(self._packets, bytes):
+            self._packets = (self._packets.decode(),)
+        return self._packets
 
     @property
     def deflated(self) -> bytes:

@@ -35,7 +35,7 @@ def _decode_part(part: str) -> str | bytes:
             raise MalformedPacket("empty packet")
         return part
     try:
-        return base64.b64decode(part[1:], validate=True)
+        return binascii.a2b_base64(part[1:], strict_mode=True)
     except (binascii.Error, ValueError):
         raise MalformedPacket("bad base64") from None
 

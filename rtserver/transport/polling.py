@@ -24,6 +24,7 @@ class PollingLane:
     __slots__ = (
         "_closed",
         "_held",
+        "_last",
         "_limits",
         "_out",
         "_readable",
@@ -42,6 +43,7 @@ class PollingLane:
         self._size = 0
         self._held = False
         self._closed = False
+        self._last: Outbound | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._readable: asyncio.Event | None = None
 
@@ -52,8 +54,8 @@ class PollingLane:
 
     @property
     def unheard(self) -> bool:
-        """Tell whether packets wait that no poll under way will carry."""
-        return self._waiter is None and bool(self._out)
+        """Tell whether packets wait for another poll than the one under way."""
+        return self._last is not None or (self._waiter is None and bool(self._out))
 
     def write(self, out: Outbound, volatile: bool = False) -> None:
         """Add to the next poll's answer; evict a client that would hold too much."""
@@ -78,7 +80,7 @@ class PollingLane:
         """
         if self._waiter is not None:
             raise PollOverlapError
-        if not self._out and not self._held:
+        if not self._out and not self._held and self._last is None:
             self._waiter = asyncio.get_running_loop().create_future()
             try:
                 await self._waiter
@@ -86,6 +88,8 @@ class PollingLane:
                 self._waiter = None
         if self._held:
             return NOOP.payload
+        if not self._out and self._last is not None:
+            self._out, self._last = [self._last], None
         return packets.SEPARATOR.join(out.payload for out in self.take_over())
 
     def take_over(self) -> list[Outbound]:
@@ -135,7 +139,11 @@ class PollingLane:
     def _finish(self, last: Outbound) -> None:
         if not self._closed:
             self._closed, self._held = True, False
-            self._out.append(last)
+            # Not in one payload with events: socket.io-client closes at once and hears them too late.
+            if self._out:
+                self._last = last
+            else:
+                self._out.append(last)
             self._wake()
             self.resume_reading()
 

@@ -77,23 +77,28 @@ class AsgiLane:
 
     async def run(self, receive: Receive, send: Send) -> None:
         """Serve the connection until it ends, whoever ends it."""
+        reason = "transport close"
         reader = asyncio.ensure_future(self._read(receive))
         writer = asyncio.ensure_future(self._write(send))
         try:
             await asyncio.wait({reader, writer}, return_when=asyncio.FIRST_COMPLETED)
+            if reader.done() and not reader.cancelled() and reader.exception() is None:
+                reason = frames.farewell(reader.result())
         finally:
             self._ending = self._ending or (frames.GOING_AWAY, "")
             reader.cancel()
             writer.cancel()
             await asyncio.gather(reader, writer, return_exceptions=True)
             self._out.clear()
-            self.receiver.on_lost("transport close")
+            self.receiver.on_lost(reason)
 
-    async def _read(self, receive: Receive) -> None:
+    async def _read(self, receive: Receive) -> int | None:
+        """Hand over what comes; return the peer's close code."""
         while True:
             message = await receive()
             if message["type"] != "websocket.receive":
-                return
+                code: int | None = message.get("code")
+                return code
             text = message.get("text")
             if text is not None:
                 self.receiver.on_text(text)

@@ -10,7 +10,8 @@ import jwt as pyjwt
 import pytest
 from click.testing import CliRunner, Result
 
-from rtserver import __version__
+from rtserver import __version__, create_app
+from rtserver.app import App
 from rtserver.cli.main import COMMANDS, main
 from rtserver.config.schema import Config
 
@@ -36,12 +37,17 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """Calls of the server, which is not started; each returns exit code 0."""
     calls: list[tuple[Any, ...]] = []
 
-    def serve(*args: Any) -> int:
-        calls.append(args)
+    def serve(app: App, config: Config | None = None) -> int:
+        calls.append((app.config, config))
         return 0
+
+    def load_app(path: str) -> App:
+        assert path == "a:b"
+        return create_app({"server": {"port": 7, "name": "embedded"}})
 
     module = ModuleType("rtserver.server")
     module.serve = serve  # type: ignore[attr-defined]
+    module.load_app = load_app  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "rtserver.server", module)
     return calls
 
@@ -111,7 +117,7 @@ class TestServe:
         """Without config.yaml and without --config the server runs on defaults."""
         result = run("serve")
         assert (result.exit_code, result.output) == (0, "")
-        assert served == [(Config(), None, 1)]
+        assert served == [(Config(), None)]
 
     def test_a_named_file_has_to_be_there(self, here: Path, served: list[Any]) -> None:
         """A file that was asked for and is not there is exit code 2."""
@@ -123,13 +129,21 @@ class TestServe:
         assert served == []
 
     def test_the_command_line_overrides(self, here: Path, served: list[Any]) -> None:
-        """--host and --port override the file and the environment; --app is handed on."""
+        """--host and --port override the file and the environment."""
         (here / "config.yaml").write_text("server: {port: 1, name: n}\n")
-        result = run("serve", "--host", "::1", "--port", "3", "--app", "a:b", RTSERVER__SERVER__PORT="2")
+        result = run("serve", "--host", "::1", "--port", "3", RTSERVER__SERVER__PORT="2")
         assert result.exit_code == 0
-        config, app, workers = served[0]
+        ((config, _),) = served
         assert (config.server.host, config.server.port, config.server.name) == ("::1", 3, "n")
-        assert (app, workers) == ("a:b", 1)
+
+    def test_an_application_brings_its_configuration(self, here: Path, served: list[Any]) -> None:
+        """With --app the application's own configuration holds, except for host and port of the command line."""
+        (here / "config.yaml").write_text("server: {port: 1, name: n}\n")
+        result = run("serve", "--app", "a:b", "--host", "::1")
+        assert result.exit_code == 0
+        ((own, changed),) = served
+        assert (own.server.host, own.server.port, own.server.name) == ("127.0.0.1", 7, "embedded")
+        assert (changed.server.host, changed.server.port, changed.server.name) == ("::1", 7, "embedded")
 
     def test_problems(self, here: Path, served: list[Any]) -> None:
         """Every problem is listed on stderr before anything is served."""
