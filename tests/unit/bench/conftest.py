@@ -3,8 +3,9 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from chatty_peer import Peer
 from websockets.asyncio.server import Server, serve
+
+from tests.unit.bench.chatty_peer import Peer
 
 
 @pytest.fixture

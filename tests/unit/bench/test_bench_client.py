@@ -4,9 +4,9 @@ import asyncio
 from typing import Any
 
 import pytest
-from chatty_peer import Peer
 
 from rtserver.bench.client import Address, Client, Refused, connect
+from tests.unit.bench.chatty_peer import Peer
 
 
 async def _connect(

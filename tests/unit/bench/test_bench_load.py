@@ -3,11 +3,11 @@
 from typing import Any
 
 import pytest
-from chatty_peer import Peer
 
 from rtserver.bench import report
 from rtserver.bench.client import Address
 from rtserver.bench.load import CannotConnect, Plan, run
+from tests.unit.bench.chatty_peer import Peer
 
 
 def _plan(peer: Peer, **options: Any) -> Plan:
