@@ -32,6 +32,7 @@ from rtserver.node import Node
 from rtserver.protocol.errors import SERVER_DRAINING, TOO_MANY_CONNECTIONS, RtError
 from rtserver.protocol.identifiers import Clock
 from rtserver.rooms.stream import Publication
+from rtserver.roster import Roster
 from rtserver.router import Router
 from rtserver.telemetry import log
 from rtserver.telemetry.metrics import Metrics
@@ -165,13 +166,14 @@ def _node(config: Config, fanout: Fanout, grants: Grants, metrics: Metrics) -> N
 
     clock = Clock()
     return Node(
-        fanout=fanout,
-        broker=MemoryBroker(deliver),
-        retention=retention,
+        Roster(),
+        fanout,
+        MemoryBroker(deliver),
+        retention,
+        clock,
+        metrics,
         announcer=Announcer(fanout, config.announce, lambda room: grants.policy(room).presence, clock),
         grace=config.recovery.grace if config.recovery.enabled else 0.0,
-        metrics=metrics,
-        clock=clock,
     )
 
 
