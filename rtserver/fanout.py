@@ -100,7 +100,8 @@ class Fanout:
             if skip and not sessions.keys().isdisjoint(skip):
                 count += _deliver_but(sessions, out, skip, volatile)
                 continue
-            for session in sessions.values():
+            # A copy: whatever a write sets off, the others must still get theirs.
+            for session in list(sessions.values()):
                 session.lane.write(out, volatile)
             count += len(sessions)
         return count

@@ -27,11 +27,16 @@ class Holding:
 
     def succeed(self, client: Client) -> bool:
         """Make *client* the heir of a held one of the same client_id; tell whether there was one."""
-        for held in self._held.get(client.client_id, {}).values():
-            if held.heir is None:
+        theirs = self._held.get(client.client_id, {}).values()
+        predecessor = next((held for held in theirs if held.heir is None), None)
+        if predecessor is None:
+            return False
+        predecessor.heir = client
+        # A line that blinks twice: those before the first heir are now the second one's.
+        for held in theirs:
+            if held.heir is predecessor:
                 held.heir = client
-                return True
-        return False
+        return True
 
     def holds(self, client: Client) -> bool:
         """Tell whether the client is held."""
@@ -47,6 +52,10 @@ class Holding:
         for held in found:
             self._remove(held)
         return found
+
+    def take_all(self, client_id: str) -> list[Client]:
+        """Return all held ones of a client_id, and hold them no longer."""
+        return list(self._held.pop(client_id, {}).values())
 
     def close(self) -> None:
         """Stop; nobody expires any more."""

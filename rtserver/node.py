@@ -82,6 +82,8 @@ class Node(Publisher):
         clients = self.connections_of(client_id)
         for client in clients:
             client.gateway.dismiss(client, RtError(KICKED, message))
+        for held in self._holding.take_all(client_id):
+            self._release(held)
         return len(clients)
 
     def _drop(self, client: Client) -> bool:

@@ -121,7 +121,7 @@ class Router:
     def _resolve(self, event: object, args: list[Any]) -> tuple[str, Any]:
         if not isinstance(event, str):
             raise RtError(UNKNOWN_EVENT, "an event's name is a string")
-        if len(args) > 1 and event in ROUTES and ROUTES[event].model is not None:
+        if len(args) > 1 and (event == _ENVELOPE or (event in ROUTES and ROUTES[event].model is not None)):
             raise RtError(BAD_REQUEST, f"payload: {event} takes one object, not {len(args)} arguments")
         payload = args[0] if args else {}
         if event != _ENVELOPE:
@@ -162,11 +162,14 @@ def _size(value: Any) -> int:
     """Return the bytes of a value: text as UTF-8, anything else as JSON, binary as it is."""
     if isinstance(value, str):
         return len(value.encode())
+    if isinstance(value, bytes):
+        return len(value)
     binary = 0
 
     def count(part: Any) -> str:
         nonlocal binary
-        binary += len(part)
+        # What stands in its place, an empty string, is two bytes.
+        binary += len(part) - 2
         return ""
 
     try:
