@@ -52,9 +52,15 @@ class Publisher:
         self._retention = retention
 
     async def publish(
-        self, room: str, event: str = "broadcast", message: str | None = None, data: Any = ABSENT
+        self,
+        room: str,
+        event: str = "broadcast",
+        message: str | None = None,
+        data: Any = ABSENT,
+        *,
+        skip: Collection[str] = (),
     ) -> Published:
-        """Record a publication in the room and deliver it to who hears it.
+        """Record a publication in the room and deliver it to who hears it, except to the sids in *skip*.
 
         ``chat`` and ``broadcast`` carry the contract's object; any other event carries exactly *data*, or *message*
         without data. Raises `RtError` for a bad room, a reserved event, or data that JSON cannot hold.
@@ -62,15 +68,20 @@ class Publisher:
         _check_target("room", room)
         _check_event(event)
         _check_data(data)
-        return await self.say(room, event, message, data)
+        return await self.say(room, event, message, data, skip=skip)
 
     async def broadcast(
-        self, event: str = "broadcast", message: str | None = None, data: Any = ABSENT
+        self,
+        event: str = "broadcast",
+        message: str | None = None,
+        data: Any = ABSENT,
+        *,
+        skip: Collection[str] = (),
     ) -> Published:
         """Publish to every client; see `publish`."""
         _check_event(event)
         _check_data(data)
-        return await self.say(None, event, message, data)
+        return await self.say(None, event, message, data, skip=skip)
 
     async def say(
         self,
