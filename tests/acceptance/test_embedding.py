@@ -32,6 +32,12 @@ async def hook(client, auth):
         await asyncio.sleep(0.5)
     if auth.get("fail"):
         raise RuntimeError("not you")
+    if auth.get("cancel"):
+        raise asyncio.CancelledError
+    if auth.get("disconnect"):
+        await app.sio.disconnect(client.sid)
+    if auth.get("kick"):
+        await app.node.disconnect(client.client_id)
     if auth.get("type_error"):
         raise TypeError("nor you")
 
@@ -66,6 +72,11 @@ async def who(sid, data):
     return {"is": app.node.is_connected(data["client_id"]), "count": len(list(connected))}
 
 
+@app.sio.on("away")
+async def away(sid, data):
+    await app.sio.disconnect(sid)
+
+
 @app.sio.on("question")
 async def question(sid, data):
     return {"answer": await app.sio.call("asked", data, to=sid, timeout=3)}
@@ -82,6 +93,9 @@ if __name__ == "__main__":
 """
 
 
+GRACEFUL = ["--timeout-graceful-shutdown", "2"]
+
+
 def place(where: Path, config: dict, port: int) -> None:
     """An application in a directory of its own."""
     (where / "my_app.py").write_text(APP)
@@ -96,24 +110,11 @@ def start(servers: Servers, how: str, config: dict | None = None) -> Server:
     argv = {
         "serve": [*command(), "serve", "--app", "my_app:app", "--port", str(port)],
         "run": [sys.executable, "my_app.py"],
-        "uvicorn": [sys.executable, "-u", "-c", UVICORN, str(port)],
+        "uvicorn": [sys.executable, "-m", "uvicorn", "my_app:app", "--port", str(port), *GRACEFUL],
     }[how]
+    if how == "uvicorn":  # says so in its log, and ends by the signal that it was sent
+        return servers.start(Server(argv, where, port, codes=(0, -15), says_so_on="stderr"))
     return servers.start(Server(argv, where, port))
-
-
-# `uvicorn my_app:app`, with its announcement where the harness looks for it.
-UVICORN = """
-import sys
-sys.path.insert(0, ".")
-import uvicorn
-class Announcing(uvicorn.Server):
-    async def startup(self, sockets=None):
-        await super().startup(sockets)
-        print(f"http://127.0.0.1:{sys.argv[1]}", flush=True)
-    def handle_exit(self, sig, frame):
-        self.should_exit = True
-Announcing(uvicorn.Config("my_app:app", port=int(sys.argv[1]), timeout_graceful_shutdown=2)).run()
-"""
 
 
 @pytest.fixture(scope="module", params=["serve", "run", "uvicorn"])
@@ -188,9 +189,9 @@ async def test_the_hook_without_a_payload(app: Server, node: Node):
     assert (client_id, namespace, auth) == (who, "/", {})
 
 
-@pytest.mark.parametrize("how", ["fail", "type_error"])
-async def test_a_hook_that_raises(app: Server, node: Node, how: str):
-    """What the hook raises disconnects the client: it was connected, hears why, is gone, and is no ghost."""
+@pytest.mark.parametrize("how", ["fail", "type_error", "cancel", "kick"])
+async def test_a_hook_that_refuses(app: Server, node: Node, how: str):
+    """A hook that raises or kicks disconnects the client: it was connected, hears why, is gone, and is no ghost."""
     who = unique("ada")
     witness = await node.connect(app.url)
     client = node.open(app.url, auth={"client_id": who, how: True})
@@ -200,6 +201,31 @@ async def test_a_hook_that_raises(app: Server, node: Node, how: str):
     assert len(await witness.emit("seen", {"client_id": who})) == 1
     await until(lambda: witness.emit("who", {"client_id": who}), lambda answer: answer["is"] is False)
     check_refusal(await witness.emit("private", {"to": who, "message": "x"}), "not_found")
+
+
+async def test_a_hook_that_disconnects(app: Server, node: Node, transports: str):
+    """`sio.disconnect()` in the hook is not ignored, and leaves no ghost."""
+    who = unique("ada")
+    witness = await node.connect(app.url)
+    client = node.open(app.url, transports=transports, auth={"client_id": who, "disconnect": True})
+    await client.until_disconnected()
+    await until(lambda: witness.emit("who", {"client_id": who}), lambda answer: answer["is"] is False)
+
+
+async def test_sio_disconnect_closes_the_line(app: Server, node: Node):
+    """`sio.disconnect()` is an 'io server disconnect' and ends the connection, not the namespace alone (hazard 9)."""
+    room, who = unique("lobby"), unique("bob")
+    witness = await node.member(app.url, room, unique("w"))
+    client = await node.member(app.url, room, unique("ada"))
+    client.send("away", {})
+    assert await client.until_disconnected() == "io server disconnect"
+    async with raw.client(app.url, who) as bare:
+        await bare.call("join", {"room": room})
+        await bare.event("away", {})
+        await bare.until_closed(5)
+        assert "41" in bare.seen
+    assert {payload["client_id"] for payload in await witness.take("user_left", 2)} >= {who}
+    assert check_ack("presence", await witness.emit("presence", {"room": room}))["count"] == 1
 
 
 async def test_a_line_cut_in_the_hook(app: Server, node: Node):

@@ -9,6 +9,7 @@ import os
 
 import pytest
 from websockets.exceptions import InvalidStatus
+from websockets.frames import Frame, Opcode
 
 from .harness import raw
 from .harness.node_client import Node, until
@@ -22,7 +23,7 @@ RESERVED = ["connect", "connect_error", "disconnect", "disconnecting", "newListe
 def brief(module_servers: Servers) -> Server:
     """A server that lets go of lost clients soon."""
     return module_servers.serve(
-        {"recovery": {"grace": "200ms"}, "engine": {"connect_timeout": "500ms", "max_payload": "100KB"}}
+        {"recovery": {"grace": "100ms"}, "engine": {"connect_timeout": "500ms", "max_payload": "100KB"}}
     )
 
 
@@ -267,6 +268,55 @@ class TestMalformedPackets:
             bare.connection.transport.write(frame)
             await bare.until_closed()
         await until_gone(witness, room, who)
+
+
+def frame(opcode: Opcode, data: bytes, fin: bool = True) -> bytes:
+    """The bytes of one frame as a client sends it."""
+    return Frame(opcode, data, fin).serialize(mask=True, extensions=[])
+
+
+class TestFrames:
+    """Frames of every kind that RFC 6455 allows reach the same ears as the common one."""
+
+    @pytest.mark.parametrize("piece", [1, 2, 3, 7, 10_000])
+    async def test_in_pieces(self, server: Server, piece: int):
+        """However the bytes of frames are cut on their way, each frame is one message, in order."""
+        sizes = (0, 5, 130, 300, 70_000 if piece > 100 else 500)
+        packets = [
+            f"42{number}" + json.dumps(["ping", {"x": "y" * size}]) for number, size in enumerate(sizes)
+        ]
+        sent = b"".join(frame(Opcode.TEXT, packet.encode()) for packet in packets)
+        async with raw.client(server.url, unique("p")) as bare:
+            for start in range(0, len(sent), piece):
+                bare.connection.transport.write(sent[start : start + piece])
+                await asyncio.sleep(0)
+            for number in range(len(sizes)):
+                assert (await bare.until("43")).startswith(f"43{number}[")
+
+    async def test_fragments_and_control_frames(self, server: Server):
+        """A message in fragments, with pings between them, is one message; pings are answered."""
+        room = unique("r")
+        async with raw.client(server.url, unique("p")) as bare:
+            await bare.call("join", {"room": room})
+            write = bare.connection.transport.write
+            write(frame(Opcode.TEXT, b'421["pi', fin=False) + frame(Opcode.PING, b"hello"))
+            write(frame(Opcode.CONT, b"ng", fin=False) + frame(Opcode.CONT, b'",{}]'))
+            assert (await bare.until("43")).startswith("431[")
+            head = json.dumps(
+                ["chat", {"room": room, "message": "x", "data": {"_placeholder": True, "num": 0}}]
+            )
+            write(frame(Opcode.TEXT, b"451-2" + head.encode()))
+            write(frame(Opcode.BINARY, b"\x00\x01", fin=False) + frame(Opcode.CONT, b"\x02"))
+            assert (await bare.until("43")).startswith("432[")
+            assert b"\x00\x01\x02" in bare.seen
+            await asyncio.wait_for(await bare.connection.ping(), 5)
+
+    async def test_compression(self, server: Server):
+        """A client that offers permessage-deflate is served, whether the server takes the offer or not."""
+        async with raw.engine(server.url, compression="deflate") as bare:
+            await bare.open_namespace({"client_id": unique("z")})
+            for _ in range(3):
+                assert (await bare.call("ping", {"x": "y" * 5000}))["pong"] is True
 
 
 class TestSizes:

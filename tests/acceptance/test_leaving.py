@@ -8,7 +8,7 @@ import time
 import pytest
 
 from .harness import raw
-from .harness.node_client import Node, NodeClient
+from .harness.node_client import TRANSPORTS, Node, NodeClient
 from .harness.server import Server, Servers
 from .harness.shapes import check_ack, check_event, unique
 
@@ -137,31 +137,64 @@ async def test_lost_with_another_tab(brief: Server, node: Node):
     assert member["connections"] == 1
 
 
-async def test_lost_in_silence(attentive: Server, node: Node, transports: str):
-    """A client that falls silent is missed after ping_interval and ping_timeout, over every transport."""
+async def test_silence_and_patience(attentive: Server, node: Node):
+    """Who falls silent is missed after ping_interval and ping_timeout over every transport; who answers stays."""
+    room = unique("lobby")
+    patient = [await node.member(attentive.url, room, unique(kind), transports=kind) for kind in TRANSPORTS]
+    polling, websocket = unique("polling"), unique("websocket")
+    lost = await node.member(attentive.url, room, polling, transports="polling")
+    async with raw.client(attentive.url, websocket) as mute:
+        await mute.event("join", {"room": room}, ack=1)
+        await mute.until("431[")
+        lost.lose()
+        left = await patient[0].take("user_left", 2)
+        assert sorted(payload["client_id"] for payload in left) == [polling, websocket]
+    for client in patient:
+        await client.sync()
+        assert client.connects == 1
+        assert client.disconnected is None
+    assert check_ack("presence", await patient[0].emit("presence", {"room": room}))["count"] == len(patient)
+
+
+async def test_a_page_reload(brief: Server, node: Node):
+    """A new page of the same client_id that joins again within the grace was never away; where it does not, it left."""
+    again, not_again, who = unique("again"), unique("not-again"), unique("bob")
+    ada = await node.member(brief.url, again, unique("ada"))
+    check_ack("join", await ada.emit("join", {"room": not_again}))
+    page = await node.member(brief.url, again, who)
+    check_ack("join", await page.emit("join", {"room": not_again}))
+    await ada.take("user_joined", 2)
+    page.lose()
+    await page.until_disconnected()
+    reloaded = await node.member(brief.url, again, who)
+    left = await ada.next("user_left")
+    assert (left["room"], left["client_id"]) == (not_again, who)
+    await asyncio.sleep(0.3)
+    await ada.none("user_left", "user_joined")
+    (member,) = [
+        member
+        for member in check_ack("presence", await ada.emit("presence", {"room": again}))["members"]
+        if member["client_id"] == who
+    ]
+    assert member["connections"] == 1
+    reloaded.disconnect()
+    assert (await ada.next("user_left"))["room"] == again
+
+
+async def test_goodbye_beside_a_lost_tab(brief: Server, node: Node):
+    """A member with one tab lost and one that says goodbye leaves when the lost one's grace is over, once."""
     room, who = unique("lobby"), unique("bob")
-    ada = await node.member(attentive.url, room, unique("ada"))
-    if transports == "polling":
-        bob = await node.member(attentive.url, room, who, transports=transports)
-        bob.lose()
-        left = await ada.next("user_left")
-        assert left["client_id"] == who
-    else:
-        async with raw.client(attentive.url, who) as bob:
-            await bob.event("join", {"room": room}, ack=1)
-            await bob.until("431[")
-            left = await ada.next("user_left")
-            assert left["client_id"] == who
-    assert check_ack("presence", await ada.emit("presence", {"room": room}))["count"] == 1
-
-
-async def test_who_answers_pings_stays(attentive: Server, node: Node, transports: str):
-    """A quiet client that answers pings is kept."""
-    client = await node.connect(attentive.url, transports=transports)
-    await asyncio.sleep(2.6)
-    await client.sync()
-    assert client.connects == 1
-    assert client.disconnected is None
+    ada = await node.member(brief.url, room, unique("ada"))
+    lost = await node.member(brief.url, room, who)
+    other = await node.member(brief.url, room, who)
+    begun = time.monotonic()
+    lost.lose()
+    await lost.until_disconnected()
+    other.disconnect()
+    left = await ada.next("user_left")
+    assert (left["client_id"], left["count"]) == (who, 1)
+    assert time.monotonic() - begun >= GRACE * 0.9
+    await ada.none("user_left")
 
 
 async def test_the_lost_are_not_counted(brief: Server, node: Node):

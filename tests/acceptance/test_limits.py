@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
 from .harness import raw
-from .harness.node_client import Node
+from .harness.node_client import Node, NodeClient, RefusedError, until
 from .harness.server import Server, Servers
 from .harness.shapes import (
     SECRET,
@@ -197,21 +198,21 @@ class TestRate:
     @pytest.fixture(scope="class")
     @staticmethod
     def slow(module_servers: Servers) -> Server:
-        """A server for five events a second."""
-        return module_servers.serve({"limits": {"rate": {"messages": 5, "per": "1s", "burst": 5}}})
+        """A server for five events at once, and one more every second."""
+        return module_servers.serve({"limits": {"rate": {"messages": 5, "per": "5s", "burst": 5}}})
 
     async def test_rate(self, slow: Server, node: Node, transports: str):
         """Over limits.rate events are rate_limited with retry_after, and after that they work again."""
         client = await node.connect(slow.url, transports=transports, auth={"client_id": "ada"})
+        begun = time.monotonic()
         futures = [client.start("chat", {"message": str(n)}) for n in range(12)]
         acks = [(await client.awaited(future, "chat"))[0] for future in futures]
         good = [ack for ack in acks if ack["ok"]]
-        assert 5 <= len(good) <= 8, acks
+        assert 5 <= len(good) <= 6 + (time.monotonic() - begun), acks
         assert all(ack["ok"] for ack in acks[:5])
-        error = check_refusal(
-            acks[-1] if not acks[-1]["ok"] else next(a for a in acks if not a["ok"]), "rate_limited"
-        )
-        assert 0 < error["retry_after"] <= 1.0
+        errors = [check_refusal(ack, "rate_limited") for ack in acks if not ack["ok"]]
+        assert all(0 < error["retry_after"] <= 1.0 for error in errors)
+        error = errors[-1]
         await asyncio.sleep(error["retry_after"] + 0.05)
         check_ack("chat", await client.emit("chat", {"message": "again"}))
         assert client.connects == 1
@@ -243,6 +244,14 @@ class TestRate:
         await client.sync()
 
 
+async def admitted(node: Node, url: str, transports: str) -> NodeClient | None:
+    """A connected client, or None when it was refused."""
+    try:
+        return await node.connect(url, transports=transports)
+    except RefusedError:
+        return None
+
+
 class TestConnections:
     async def test_total(self, serve, node: Node, transports: str):
         """One connection too many is refused with too_many_connections; when one has gone there is space."""
@@ -257,8 +266,7 @@ class TestConnections:
         await second.sync()
         first.disconnect()
         await first.until_disconnected()
-        await second.sync()
-        third = await node.connect(server.url, transports=transports)
+        third = await until(lambda: admitted(node, server.url, transports), bool)
         assert (await third.next("welcome"))["total_connections"] == 2
 
     async def test_per_user(self, serve, node: Node):

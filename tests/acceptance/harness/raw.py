@@ -84,7 +84,11 @@ class RawWebSocket:
 
 @contextlib.asynccontextmanager
 async def engine(
-    url: str, *, query: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
+    url: str,
+    *,
+    query: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+    compression: str | None = None,
 ) -> AsyncIterator[RawWebSocket]:
     """An Engine.IO session over WebSocket, without any namespace."""
     address = (
@@ -97,7 +101,7 @@ async def engine(
         address,
         additional_headers=dict(headers or {}),
         proxy=None,
-        compression=None,
+        compression=compression,
         ping_interval=None,
         open_timeout=LIMIT,
         close_timeout=2,
