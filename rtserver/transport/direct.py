@@ -106,7 +106,7 @@ class DirectLane(asyncio.Protocol):
         if not pending or transport is None:
             return
         self._pending = []
-        data = self._wire.turn.joined(pending)
+        data = pending[0] if len(pending) == 1 else self._wire.turn.joined(pending)
         if self._timer is not None and self._is_over_limit(transport, len(data)):
             self._evict()
             return
