@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bench import build, chart, machine, report, runner
-from bench.paths import RAW, RESULTS
+from bench.paths import DOCUMENT, RAW, RESULTS
 from bench.rows import BY_NAME
 from bench.scenarios import FULL, QUICK
 from bench.servers import ALL
@@ -64,7 +64,9 @@ def _compare(options: argparse.Namespace) -> int:
     result = _result(lines, measured, busy)
     text = report.markdown(lines, result["machine"], result["date"], rounds)
     _write(RESULTS if full else RAW, result, text, lines)
-    print(json.dumps(result, indent=2) if options.json else text)
+    if full:
+        DOCUMENT.write_text(report.embedded(DOCUMENT.read_text(), text))
+    print(json.dumps(result, indent=2) if options.json else f"{text}\n{report.method()}")
     return 0 if all(line.met for line in lines) or "rtserver" in skipped else 1
 
 
@@ -101,7 +103,7 @@ def _write(folder: Any, result: dict[str, Any], text: str, lines: list[Line]) ->
     """Write the three forms; a partial run does not replace the last full one."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "latest.json").write_text(json.dumps(result, indent=2) + "\n")
-    (folder / "latest.md").write_text(text)
+    (folder / "latest.md").write_text(f"{text}\n{report.method()}")
     caption = f"{result['machine']['cpu']} · {result['machine']['system']} · {result['date']}"
     (folder / "latest.svg").write_text(chart.svg(lines, caption))
     say(f"written to {folder.name}/latest.json, .md and .svg")

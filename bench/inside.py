@@ -54,7 +54,7 @@ async def enter(app: Any, room: str | None) -> tuple[Any, Sink]:
     lanes: list[Any] = []
 
     def take_over(lane: Any, greeting: bytes) -> None:
-        lane.attach(sink, set(), False)
+        lane.attach(sink, set())
         lanes.append(lane)
 
     scope = {

@@ -3,6 +3,7 @@
 from bench.servers import ALL
 from bench.summary import Line
 
+BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 NOTHING = "\N{EN DASH}"
 METHOD = (
     "One server at a time, pinned to one core; the load generator (C, epoll, one thread) pinned to the other.",
@@ -18,14 +19,25 @@ METHOD = (
 
 
 def markdown(lines: list[Line], machine: dict[str, str], date: str, rounds: int) -> str:
-    """Return the whole result."""
+    """Return the table, and what it was measured on."""
     parts = [
         table(lines),
         f"Measured on {date}, {rounds} round{'s' if rounds != 1 else ''}.",
-        "\n".join(f"- {sentence}" for sentence in METHOD),
         "\n".join(f"- {name}: {value}" for name, value in machine.items() if value),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def method() -> str:
+    """Return how it was measured."""
+    return "\n".join(f"- {sentence}" for sentence in METHOD) + "\n"
+
+
+def embedded(document: str, text: str) -> str:
+    """Return the document with the result in its place."""
+    before, begin, rest = document.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    return f"{before}{begin}\n{text}{end}{after}" if end else document
 
 
 def table(lines: list[Line]) -> str:

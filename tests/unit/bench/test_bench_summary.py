@@ -65,3 +65,10 @@ def test_the_chart_is_well_formed() -> None:
     texts = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
     assert [row.title for row in ROWS] == [text for text in texts if text in {row.title for row in ROWS}]
     assert "a & b" in texts
+
+
+def test_the_document_gets_the_result_between_its_marks() -> None:
+    """A full run replaces the last result, and nothing else, in docs/performance.md."""
+    document = f"# P\n{report.BEGIN}\nold\n{report.END}\nend\n"
+    assert report.embedded(document, "new\n") == f"# P\n{report.BEGIN}\nnew\n{report.END}\nend\n"
+    assert report.embedded("no marks", "new\n") == "no marks"
