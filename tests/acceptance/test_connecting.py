@@ -98,6 +98,14 @@ async def test_bad_names_are_refused(server: Server, node: Node, field: str, val
     assert field in refused.data["message"]
 
 
+@pytest.mark.parametrize("value", ["x" * 129, "a\nb", "a\u0000b", "\u202eabc"], ids=repr)
+async def test_bad_names_in_the_query(server: Server, node: Node, transports: str, value: str):
+    """The query is checked as `auth` is."""
+    refused = await node.open(server.url, transports=transports, query={"client_id": value}).until_refused()
+    check_connect_error(refused.message, refused.data, "bad_request", reconnect=False)
+    assert "client_id" in refused.data["message"]
+
+
 async def test_the_longest_name(server: Server, node: Node):
     """128 characters are a client_id, whatever they take in bytes."""
     who = ("\N{GRINNING FACE}" * 128)[: 128 - len(tail := unique("t"))] + tail

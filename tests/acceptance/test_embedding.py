@@ -170,6 +170,18 @@ async def test_an_own_namespace(app: Server, node: Node, transports: str):
     assert await client.next("greeting") == {"text": "hello Ada"}
 
 
+async def test_two_namespaces_on_one_line(app: Server):
+    """Namespaces of one connection are clients of their own: leaving one leaves the other alone."""
+    who = unique("ada")
+    async with raw.client(app.url, who) as bare:
+        assert (await bare.open_namespace({"client_id": who}, "/own")).startswith("40/own,{")
+        await bare.event("hello", {"name": "Ada"}, ack=1, namespace="/own")
+        assert (await bare.until("43/own,1")) == '43/own,1[{"ok":true,"own":true}]'
+        await bare.send("41/own,")
+        assert (await bare.call("ping", {}))["pong"] is True
+        assert (await bare.open_namespace({"client_id": who}, "/own")).startswith("40/own,{")
+
+
 async def test_the_hook(app: Server, node: Node):
     """`@app.on_connect` is run once per connection and namespace with the client and the handshake's payload."""
     who = unique("ada")
