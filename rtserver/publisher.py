@@ -65,8 +65,8 @@ class Publisher:
         ``chat`` and ``broadcast`` carry the contract's object; any other event carries exactly *data*, or *message*
         without data. Raises `RtError` for a bad room, a reserved event, or data that JSON cannot hold.
         """
-        _check_target("room", room)
-        _check_event(event)
+        room = _target("room", room)
+        event = _event(event)
         _check_data(data)
         return await self.say(room, event, message, data, skip=skip)
 
@@ -79,7 +79,7 @@ class Publisher:
         skip: Collection[str] = (),
     ) -> Published:
         """Publish to every client; see `publish`."""
-        _check_event(event)
+        event = _event(event)
         _check_data(data)
         return await self.say(None, event, message, data, skip=skip)
 
@@ -122,8 +122,8 @@ class Publisher:
 
     async def send(self, client_id: str, event: str, data: Any = None) -> int:
         """Send an event to every connection of a client_id; return how many there are. Raises as `publish`."""
-        _check_target("client_id", client_id)
-        _check_event(event)
+        client_id = _target("client_id", client_id)
+        event = _event(event)
         _check_data(data)
         try:
             return self.emit_to(client_id, Message(event, data))
@@ -151,12 +151,12 @@ class Publisher:
         return await self._broker.after(room, since, limit, time.time(), before)
 
 
-def _check_target(what: str, name: Any) -> None:
+def _target(what: str, name: Any) -> str:
     # An empty target must never come to mean everybody.
     if not isinstance(name, str):
         raise RtError(BAD_REQUEST, f"{what}: must be a string")
     try:
-        normal_name(name)
+        return normal_name(name)
     except ValueError as error:
         raise RtError(BAD_REQUEST, f"{what}: {error}") from None
 
@@ -168,8 +168,8 @@ def _check_data(data: Any) -> None:
         raise RtError(BAD_REQUEST, f"data: {error}") from None
 
 
-def _check_event(event: str) -> None:
+def _event(event: str) -> str:
     try:
-        publishable_event(event)
+        return publishable_event(event)
     except ValueError as error:
         raise RtError(BAD_REQUEST, f"event: {error}") from None

@@ -74,9 +74,9 @@ class Router:
                 client.bucket = bucket.Bucket(self._rate, now)
             _take(client.bucket, now)
 
-    def check_event_rate(self, client: Client, event: str, now: float) -> None:
+    def check_event_rate(self, client: Client, event: Any, now: float) -> None:
         """Take a token from the client's bucket for one event, if that event has a rate of its own."""
-        rate = self._event_rates.get(event)
+        rate = self._event_rates.get(event) if self._event_rates and isinstance(event, str) else None
         if rate is not None:
             if client.event_buckets is None:
                 client.event_buckets = {}

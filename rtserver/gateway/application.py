@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from socketio import exceptions
@@ -98,19 +98,27 @@ class Application:
             handler = getattr(owner, "on_connect", None)
         if handler is None:
             return None
-        try:
-            verdict = handler(*(args if _takes(handler, args) else args[:-1]))
-            return await verdict if inspect.isawaitable(verdict) else verdict
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise
-            raise RtError(SERVER_ERROR, "the connect handler was cancelled") from None
+        verdict = handler(*(args if _takes(handler, args) else args[:-1]))
+        return await uncancelled(verdict) if inspect.isawaitable(verdict) else verdict
 
 
 def refusal(error: RtError) -> dict[str, Any]:
     """Return the body of a CONNECT_ERROR: what the client sees as ``err.message`` and ``err.data``."""
     return {"message": error.reason.reason, "data": error.farewell()}
+
+
+async def uncancelled(waiting: Awaitable[Any]) -> Any:
+    """Wait for code of an application that decides; raise `RtError` when it was cancelled and we were not.
+
+    A cancelled decision is no decision, and must not pass for a yes.
+    """
+    try:
+        return await waiting
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        raise RtError(SERVER_ERROR, "the application's handler was cancelled") from None
 
 
 def _takes(handler: Callable[..., Any], args: tuple[Any, ...]) -> bool:

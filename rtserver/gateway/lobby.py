@@ -8,7 +8,7 @@ from typing import Any
 
 from rtserver.client import Client, Gateway
 from rtserver.gateway.admission import Admission
-from rtserver.gateway.application import Application, refusal
+from rtserver.gateway.application import Application, refusal, uncancelled
 from rtserver.gateway.connection import Connection
 from rtserver.gateway.formats import form_of
 from rtserver.gateway.handshake import Handshake
@@ -135,7 +135,7 @@ class Lobby:
     async def _run_hooks(self, client: Client, auth: dict[str, Any]) -> None:
         for hook in self.hooks:
             try:
-                await hook(client, auth)
+                await uncancelled(hook(client, auth))
             except RtError as error:
                 client.gateway.dismiss(client, error)
                 return

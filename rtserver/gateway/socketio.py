@@ -130,6 +130,7 @@ class SocketIoServer(socketio.AsyncServer):  # type: ignore[misc]  # the library
     async def _custom(self, client: Client, event: Any, args: list[Any], ack_id: int | None) -> None:
         try:
             self._router.check_rate(client, time.monotonic())
+            self._router.check_event_rate(client, event, time.monotonic())
             values = await self._application.run(client, event, args)
             if ack_id is not None and values is not None:
                 client.session.send(_written(client, ack_id, values))
