@@ -34,7 +34,7 @@ def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def client(app: Starlette) -> httpx.AsyncClient:
     """An HTTP client of an application in this process."""
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    return httpx.AsyncClient(transport=transport, base_url="http://here", trust_env=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://here", trust_env=False, verify=False)
 
 
 @pytest.fixture
@@ -168,7 +168,6 @@ class TestPage:
             "/../secret.txt",
             "/%2e%2e/secret.txt",
             "/..%2fsecret.txt",
-            "//secret.txt",
             "/app.js/../../secret.txt",
         ],
     )
