@@ -54,6 +54,8 @@ class Node(Publisher):
         client.live = True
         self._roster.add(client)
         self._fanout.admit(client)
+        for room in client.subscriptions or ():
+            self._fanout.subscribe(room, client)
         returned = self._holding.succeed(client)
         self._announcer.welcome(client, len(self._roster))
         if not returned:

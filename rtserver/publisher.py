@@ -67,7 +67,7 @@ class Publisher:
         """
         room = _target("room", room)
         event = _event(event)
-        _check_data(data)
+        _check_content(message, data)
         return await self.say(room, event, message, data, skip=skip)
 
     async def broadcast(
@@ -80,7 +80,7 @@ class Publisher:
     ) -> Published:
         """Publish to every client; see `publish`."""
         event = _event(event)
-        _check_data(data)
+        _check_content(message, data)
         return await self.say(None, event, message, data, skip=skip)
 
     async def say(
@@ -124,7 +124,7 @@ class Publisher:
         """Send an event to every connection of a client_id; return how many there are. Raises as `publish`."""
         client_id = _target("client_id", client_id)
         event = _event(event)
-        _check_data(data)
+        _check_content(None, data)
         try:
             return self.emit_to(client_id, Message(event, data))
         except (TypeError, ValueError) as error:
@@ -132,11 +132,11 @@ class Publisher:
 
     def emit_to(self, client_id: str, message: Message) -> int:
         """Deliver to every connection of a client_id; return how many there are."""
-        clients = self._roster.of(client_id)
-        for client in clients:
-            client.session.send(message.encoded(client.format))
-        self.metrics.deliveries += len(clients)
-        return len(clients)
+        outs = [(client, message.encoded(client.format)) for client in self._roster.of(client_id)]
+        for client, out in outs:
+            client.session.send(out)
+        self.metrics.deliveries += len(outs)
+        return len(outs)
 
     def signal(self, room: str, message: Message, skip: Collection[str] = ()) -> None:
         """Deliver to the room's members what is not worth keeping; it is the first to go under pressure."""
@@ -161,14 +161,18 @@ def _target(what: str, name: Any) -> str:
         raise RtError(BAD_REQUEST, f"{what}: {error}") from None
 
 
-def _check_data(data: Any) -> None:
+def _check_content(message: Any, data: Any) -> None:
+    if message is not None and not isinstance(message, str):
+        raise RtError(BAD_REQUEST, "message: must be a string")
     try:
         sound_data(data if data is not ABSENT else None)
     except ValueError as error:
         raise RtError(BAD_REQUEST, f"data: {error}") from None
 
 
-def _event(event: str) -> str:
+def _event(event: Any) -> str:
+    if not isinstance(event, str):
+        raise RtError(BAD_REQUEST, "event: must be a string")
     try:
         return publishable_event(event)
     except ValueError as error:

@@ -42,9 +42,8 @@ class Grants:
 
     def check_join(self, client: Applicant, room: str) -> None:
         """Raise `RtError` when the client may not join."""
+        _check_reserved(room)
         rule = self.policy(room).join
-        if room.startswith(RESERVED_PREFIXES):
-            raise RtError(FORBIDDEN, f"room: names that begin with {room.partition(':')[0]}: are reserved")
         claimed = client.identity.rooms if client.identity is not None else None
         if not _allowed(rule, client, claimed, room):
             raise RtError(FORBIDDEN, "room: you may not join this room")
@@ -53,6 +52,7 @@ class Grants:
         """Raise `RtError` when the client may not publish to the room, or for None, to everybody."""
         if room is None:
             return
+        _check_reserved(room)
         rule = self.policy(room).publish
         claimed = client.identity.publish if client.identity is not None else None
         if rule == "members":
@@ -68,6 +68,11 @@ class Grants:
 
     def _find(self, room: str) -> RoomPolicy:
         return next((policy for patterns, policy in self._policies if patterns.match(room)), _DEFAULT)
+
+
+def _check_reserved(room: str) -> None:
+    if room.startswith(RESERVED_PREFIXES):
+        raise RtError(FORBIDDEN, f"room: names that begin with {room.partition(':')[0]}: are reserved")
 
 
 def _allowed(rule: str, client: Applicant, claimed: Sequence[str] | None, room: str) -> bool:

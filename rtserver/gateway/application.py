@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
-from socketio import exceptions
+from socketio import AsyncNamespace, exceptions
 
 from rtserver.client import Client
 from rtserver.gateway.members import MAIN
@@ -95,11 +96,18 @@ class Application:
         handler, args = self._server._get_event_handler("connect", client.namespace, said)
         if handler is None:
             owner, args = self._server._get_namespace_handler(client.namespace, said)
-            handler = getattr(owner, "on_connect", None)
+            handler = _connect_handler(owner)
         if handler is None:
             return None
         verdict = handler(*(args if _takes(handler, args) else args[:-1]))
         return await uncancelled(verdict) if inspect.isawaitable(verdict) else verdict
+
+
+def _connect_handler(owner: Any) -> Callable[..., Any] | None:
+    """Return what a namespace object runs on connect; one with its own ``trigger_event`` is asked through that."""
+    if owner is not None and type(owner).trigger_event is not AsyncNamespace.trigger_event:
+        return partial(owner.trigger_event, "connect")
+    return getattr(owner, "on_connect", None)
 
 
 def refusal(error: RtError) -> dict[str, Any]:

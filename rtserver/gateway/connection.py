@@ -88,9 +88,14 @@ class Connection:
             self.mailbox.run(rest)
 
     def give_up_after(self, seconds: float) -> None:
-        """Cancel, if it is not done by then, what still runs for a client that is gone."""
+        """Cancel what still runs for a client that is gone, each job that is not done in so many *seconds*."""
         if self.mailbox is not None and self.mailbox.busy:
-            asyncio.get_running_loop().call_later(seconds, self.mailbox.cancel)
+            asyncio.get_running_loop().call_later(seconds, self._give_up, seconds)
+
+    def _give_up(self, seconds: float) -> None:
+        if self.mailbox is not None and self.mailbox.busy:
+            self.mailbox.cancel()
+            self.give_up_after(seconds)
 
 
 def _read_msgpack(data: str | bytes) -> Packet:

@@ -227,8 +227,8 @@ class SocketIoServer(socketio.AsyncServer):  # type: ignore[misc]  # the library
         future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
         ack_id = self._members.expect(client, future)
         args = data if isinstance(data, tuple) else () if data is None else (data,)
-        client.session.send(client.format.event(event, args, ack_id))
         try:
+            client.session.send(client.format.event(event, args, ack_id))
             values = await asyncio.wait_for(future, timeout)
         except TimeoutError:
             raise exceptions.TimeoutError from None

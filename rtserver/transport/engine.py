@@ -171,7 +171,7 @@ class EngineServer(engineio.AsyncServer, SessionEvents):  # type: ignore[misc]  
     def ended(self, session: Session, reason: str) -> None:
         """Forget the session and tell the ``disconnect`` handler, after what the client asked for before."""
         self.sockets.pop(session.sid, None)
-        if reason == "server disconnect" and isinstance(session.lane, PollingLane) and session.lane.unheard:
+        if reason.startswith("server") and isinstance(session.lane, PollingLane) and session.lane.unheard:
             self._last_words[session.sid] = session.lane
             self._forget.add(session.sid)
         handler = self.handlers.get("disconnect")

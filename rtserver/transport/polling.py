@@ -133,6 +133,8 @@ class PollingLane:
 
     def abort(self) -> None:
         """Drop what waits."""
+        if self._closed:
+            return
         self.take_over()
         self._finish(CLOSE)
 

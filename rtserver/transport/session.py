@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rtserver.protocol.errors import BAD_REQUEST
 from rtserver.transport import packets
+from rtserver.transport.frames import close_reason
 from rtserver.transport.lane import Lane
 from rtserver.transport.outbound import PROBE_ANSWER, Outbound
 from rtserver.transport.packets import MalformedPacket
@@ -170,7 +171,7 @@ class Session:
     def close(self, code: int, why: str, reason: str = "server disconnect") -> None:
         """Send what waits, close the transport with *code*, and end for *reason* (python-engineio's words)."""
         if not self.closed:
-            self.lane.close(code, why)
+            self.lane.close(code, close_reason(why))
             self._end(reason)
 
     def abort(self, reason: str = "server disconnect") -> None:

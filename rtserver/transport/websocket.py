@@ -17,7 +17,7 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 class AsgiLane:
     """A bounded buffer and one task that empties it into ASGI's ``send``."""
 
-    __slots__ = ("_ending", "_limits", "_out", "_readable", "_size", "_wake", "_writing", "receiver")
+    __slots__ = ("_ending", "_limits", "_out", "_over", "_readable", "_size", "_wake", "_writing", "receiver")
     name = WEBSOCKET
 
     def __init__(self, limits: LaneLimits, receiver: Receiver) -> None:
@@ -28,6 +28,8 @@ class AsgiLane:
         self._wake = asyncio.Event()
         self._readable: asyncio.Event | None = None
         self._ending: tuple[int, str] | None = None
+        # Whether the receiver knows that it is over: it is told once, and not when it closed the lane itself.
+        self._over = False
         self._writing = False
 
     @property
@@ -52,6 +54,7 @@ class AsgiLane:
         """Let the writer send what waits, then close."""
         if self._ending is None:
             self._ending = (code, reason)
+            self._over = True
             self._wake.set()
             self.resume_reading()
 
@@ -90,7 +93,9 @@ class AsgiLane:
             writer.cancel()
             await asyncio.gather(reader, writer, return_exceptions=True)
             self._out.clear()
-            self.receiver.on_lost(reason)
+            if not self._over:
+                self._over = True
+                self.receiver.on_lost(reason)
 
     async def _read(self, receive: Receive) -> int | None:
         """Hand over what comes; return the peer's close code."""
