@@ -135,9 +135,16 @@ async def test_a_websocket_session_cannot_be_polled(stand: Stand) -> None:
     await peer.bye()
 
 
-@pytest.mark.parametrize(
-    "early", [masked(1, b"4a"), masked(1, b"4" + b"x" * 300)[:150], b"\x81\x01x", bytes(5000)]
-)
+# What a client may send too early.
+EARLY = {
+    "whole": masked(1, b"4a") * 3,
+    "half": masked(1, b"4" + b"x" * 300)[:150],
+    "broken": b"\x81\x01x",
+    "nothing": bytes(5000),
+}
+
+
+@pytest.mark.parametrize("early", EARLY)
 async def test_bytes_right_behind_the_handshake(stand: Stand, early: str) -> None:
     """A client that does not wait for the answer breaks RFC 6455, section 4.1: at worst it loses its own line."""
     peer = await stand.line(early=EARLY[early])

@@ -38,15 +38,18 @@ class Stand:
         self.connected: list[str] = []
         self.messages: list[Any] = []
         self.ended: list[str] = []
+        self.peers: list[WebSocket] = []
         self.echo = True
+        self.troubles = Troubles()
         engine.on("connect", self._on_connect)
-        engine.on("message", self._on_message)
+        engine.on("message", self.on_message)
         engine.on("disconnect", self._on_disconnect)
 
     def _on_connect(self, sid: str, environ: dict[str, Any]) -> None:
         self.connected.append(sid)
 
-    async def _on_message(self, sid: str, data: Any) -> None:
+    async def on_message(self, sid: str, data: Any) -> None:
+        """Keep and echo a message."""
         self.messages.append(data)
         if self.echo:
             await self.engine.send(sid, data)
@@ -65,13 +68,15 @@ class Stand:
 
     async def websocket(self, **options: Any) -> WebSocket:
         """Open a WebSocket session of raw frames; its OPEN packet has been read."""
-        peer = await WebSocket.connect(self.port, self.url(), **options)
+        peer = await self.line(**options)
         await peer.opened()
         return peer
 
     async def line(self, sid: str | None = None, **options: Any) -> WebSocket:
         """Open a WebSocket of raw frames and read nothing."""
-        return await WebSocket.connect(self.port, self.url(sid=sid), **options)
+        peer = await WebSocket.connect(self.port, self.url(sid=sid), **options)
+        self.peers.append(peer)
+        return peer
 
     async def poller(self) -> Poller:
         """Open a long-polling session."""
@@ -98,6 +103,13 @@ class Stand:
         await eventually(lambda: not self.engine.sockets)
 
 
+# What uvicorn's own class says of every handshake that is refused with a status, and of text that is not UTF-8.
+_EXPECTED = {
+    "ASGI callable returned without completing handshake.",
+    "Invalid UTF-8 sequence received from client.",
+}
+
+
 class Troubles(logging.Handler):
     """What was logged as an error: a hostile client must not cause any."""
 
@@ -107,16 +119,18 @@ class Troubles(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep it."""
-        # uvicorn's own class says so of every handshake that the application refuses with a status.
-        if record.getMessage() != "ASGI callable returned without completing handshake.":
+        if record.getMessage() not in _EXPECTED:
             self.texts.append(logging.Formatter().format(record))
 
 
 @contextlib.asynccontextmanager
-async def serving(way: str, *, deflate: bool = False, **options: Any) -> AsyncIterator[Stand]:
-    """Serve an engine with *options*; afterwards nothing of it may be left, and no error may have been logged."""
-    troubles = Troubles()
-    logging.getLogger().addHandler(troubles)
+async def serving(
+    way: str, *, deflate: bool = False, send_buffer: int | None = None, **options: Any
+) -> AsyncIterator[Stand]:
+    """Serve an engine with *options*; afterwards nothing of it may be left, and no error may have been logged.
+
+    With *send_buffer* the kernel holds about so many bytes for each client, and the server has to hold the rest.
+    """
     tasks = asyncio.all_tasks()
     engine = EngineServer(**options)
     config = uvicorn.Config(
@@ -133,11 +147,15 @@ async def serving(way: str, *, deflate: bool = False, **options: Any) -> AsyncIt
     )
     config.load()
     listener = socket.create_server(("127.0.0.1", 0))
+    if send_buffer is not None:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
     await server.startup([listener])
+    stand = Stand(way, engine, server, listener.getsockname()[1])
+    logging.getLogger().addHandler(stand.troubles)
     try:
-        yield Stand(way, engine, server, listener.getsockname()[1])
+        yield stand
         await eventually(lambda: not engine.sockets)
         if server.server_state.connections:
             # A lane that was closed waits a moment for its peer, and no longer.
@@ -145,10 +163,12 @@ async def serving(way: str, *, deflate: bool = False, **options: Any) -> AsyncIt
         for accepting in server.servers:
             accepting.close()
         await eventually(lambda: asyncio.all_tasks() - {asyncio.current_task()} <= tasks)
-        assert troubles.texts == []
+        assert stand.troubles.texts == []
     finally:
         await engine.shutdown()
+        for peer in stand.peers:
+            peer.hang_up()
         listener.close()
         for connection in list(server.server_state.connections):
             connection.transport.abort()
-        logging.getLogger().removeHandler(troubles)
+        logging.getLogger().removeHandler(stand.troubles)
