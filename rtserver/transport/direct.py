@@ -53,6 +53,7 @@ class DirectLane(asyncio.Protocol):
 
     __slots__ = (
         "_connections",
+        "_owed",
         "_pending",
         "_reader",
         "_timer",
@@ -72,6 +73,8 @@ class DirectLane(asyncio.Protocol):
         self._wire = wire
         self._connections: MutableSet[Any] | None = None
         self._pending: list[bytes] = []
+        # What the transport would hold, were nothing taken of it since the clock was started.
+        self._owed = 0
         self._reader: FrameReader | None = None
         # Set while the peer takes nothing (until eviction) or while the line is being closed (until the abort).
         self._timer: asyncio.TimerHandle | None = None
@@ -93,8 +96,10 @@ class DirectLane(asyncio.Protocol):
 
     def write(self, out: Outbound, volatile: bool = False) -> None:
         """Queue the frames for the end of this turn."""
-        if self._timer is not None and (volatile or self.receiver is _CLOSING):
-            self._wire.limits.dropped_volatile += volatile
+        if self.receiver is _CLOSING:
+            return
+        if volatile and self._timer is not None:
+            self._wire.limits.dropped_volatile += 1
             return
         if not self._pending:
             self._wire.turn.add(self.flush)
@@ -107,9 +112,11 @@ class DirectLane(asyncio.Protocol):
             return
         self._pending = []
         data = pending[0] if len(pending) == 1 else self._wire.turn.joined(pending)
-        if self._timer is not None and self._is_over_limit(transport, len(data)):
-            self._evict()
-            return
+        if self._timer is not None:
+            if self._is_over_limit(transport, len(data)):
+                self._evict()
+                return
+            self._owed += len(data)
         transport.write(data)
 
     def _is_over_limit(self, transport: asyncio.Transport, more: int) -> bool:
@@ -122,12 +129,12 @@ class DirectLane(asyncio.Protocol):
             self._watch_stall(self.transport)
 
     def _watch_stall(self, transport: asyncio.Transport) -> None:
-        held = transport.get_write_buffer_size()
-        self._timer = asyncio.get_running_loop().call_later(self._wire.limits.stall, self._judge_stall, held)
+        self._owed = transport.get_write_buffer_size()
+        self._timer = asyncio.get_running_loop().call_later(self._wire.limits.stall, self._judge_stall)
 
-    def _judge_stall(self, held: int) -> None:
+    def _judge_stall(self) -> None:
         """Evict a peer that took nothing; one that reads slowly has until the byte limit."""
-        if self.transport is not None and self.transport.get_write_buffer_size() < held:
+        if self.transport is not None and self.transport.get_write_buffer_size() < self._owed:
             self._watch_stall(self.transport)
         else:
             self._evict()

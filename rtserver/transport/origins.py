@@ -56,7 +56,7 @@ def _is_own(origin: str, host: str) -> bool:
         parts = urlsplit(origin)
     except ValueError:  # no URL at all, such as an address in half a pair of brackets
         return False
-    return parts.scheme in ("http", "https") and _bare(parts.netloc) == _bare(host)
+    return parts.scheme in ("http", "https") and parts.netloc != "" and _bare(parts.netloc) == _bare(host)
 
 
 def _bare(netloc: str) -> str:

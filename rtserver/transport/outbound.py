@@ -19,7 +19,7 @@ class Outbound:
 
     def __init__(self, *parts: str | bytes, text: bytes | None = None) -> None:
         self.frames = b"".join(map(_frame, parts)) if text is None else frames.encode(frames.TEXT, text)
-        self.size = sum(map(len, parts)) if text is None else len(text)
+        self.size = sum(map(_size, parts)) if text is None else len(text)
         self._packets: tuple[str | bytes, ...] | bytes = parts if text is None else text
         self._deflated: bytes | None = None
         self._payload: str | None = None
@@ -58,6 +58,10 @@ class Outbound:
 
 # Smaller messages grow or gain nothing by compression.
 _WORTH_DEFLATING = 512
+
+
+def _size(packet: str | bytes) -> int:
+    return len(packet.encode()) if isinstance(packet, str) else len(packet)
 
 
 def _frame(packet: str | bytes) -> bytes:

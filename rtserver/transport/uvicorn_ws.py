@@ -17,12 +17,16 @@ from websockets.server import ServerProtocol
 from rtserver.transport.direct import DirectLane
 from rtserver.transport.endpoint import DIRECT
 
+# How much a client may send before its handshake is answered.
+MAX_EARLY = 64 * 1024
+
 
 class DirectWebSocketProtocol(WebSocketsSansIOProtocol):
     """One WebSocket connection during its handshake, and after it when nobody takes it over."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._early = b""
         if self.config.ws_per_message_deflate:
             # Without context takeover a broadcast is compressed once for all, and no connection keeps a window.
             compression = ServerPerMessageDeflateFactory(
@@ -36,11 +40,27 @@ class DirectWebSocketProtocol(WebSocketsSansIOProtocol):
         if self.response.status_code == 101:
             cast("dict[str, Any]", self.scope["extensions"])[DIRECT] = self.take_over
 
+    def data_received(self, data: bytes) -> None:
+        """Put aside what a client sends before the handshake is complete, which RFC 6455, section 4.1, forbids it.
+
+        uvicorn would pause reading for good, and a broken frame would be an error of ours.
+        """
+        if not self.handshake_initiated or self.handshake_complete:
+            super().data_received(data)
+            return
+        self._early += data
+        if len(self._early) > MAX_EARLY:
+            self.transport.pause_reading()
+
     async def send(self, message: Any) -> None:
         """Send; a refusal with an HTTP status completes the handshake, which uvicorn forgets to note."""
         await super().send(message)
         if self.close_sent:
             self.handshake_complete = True
+        elif self.handshake_complete and self._early:
+            early, self._early = self._early, b""
+            self.transport.resume_reading()
+            super().data_received(early)
 
     def take_over(self, lane: DirectLane, greeting: bytes) -> None:
         """Finish the handshake, with *greeting* (frames) in the same write, and leave the transport to *lane*."""
@@ -52,15 +72,14 @@ class DirectWebSocketProtocol(WebSocketsSansIOProtocol):
         del self.response.headers["Date"]
         self.conn.send_response(self.response)
         transport.write(b"".join(self.conn.data_to_send()) + greeting)
-        # A client need not wait for the 101 to send: what it sent lies in the handshake parser.
-        early = bytes(self.conn.reader.buffer)
         self.connections.discard(self)
         lane.inflates, lane.deflates = _compression(self.conn)
         lane.attach(transport, self.connections)
         # The application's task ends now, and uvicorn would close the transport that is no longer its own.
         self.transport = cast("Any", _Gone())
-        if early:
-            lane.data_received(early)
+        if self._early:
+            transport.resume_reading()
+            lane.data_received(self._early)
 
 
 def _compression(conn: ServerProtocol) -> tuple[bool, bool]:
