@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["ConfigError", "create_app", "run"]
+__all__ = ["ConfigError", "RtError", "create_app", "run"]
 
 if TYPE_CHECKING:
     from rtserver.app import create_app
     from rtserver.config.load import ConfigError
+    from rtserver.protocol.errors import RtError
     from rtserver.server import run
 
 
@@ -30,4 +31,8 @@ def __getattr__(name: str) -> Any:
         from rtserver.config.load import ConfigError
 
         return ConfigError
+    if name == "RtError":
+        from rtserver.protocol.errors import RtError
+
+        return RtError
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -68,7 +68,7 @@ class Publisher:
         room = _target("room", room)
         event = _event(event)
         _check_content(message, data)
-        return await self.say(room, event, message, data, skip=skip)
+        return await self.say(room, event, message, data, skip=_sids(skip))
 
     async def broadcast(
         self,
@@ -81,7 +81,7 @@ class Publisher:
         """Publish to every client; see `publish`."""
         event = _event(event)
         _check_content(message, data)
-        return await self.say(None, event, message, data, skip=skip)
+        return await self.say(None, event, message, data, skip=_sids(skip))
 
     async def say(
         self,
@@ -149,6 +149,10 @@ class Publisher:
     async def after(self, room: str | None, since: int, limit: int, before: int | None = None) -> Page:
         """Return what was published after offset *since*, at most *limit*."""
         return await self._broker.after(room, since, limit, time.time(), before)
+
+
+def _sids(skip: Collection[str]) -> Collection[str]:
+    return (skip,) if isinstance(skip, str) else skip
 
 
 def _target(what: str, name: Any) -> str:

@@ -70,7 +70,10 @@ def _related(place: str, path: str) -> bool:
 _DEFAULT = Config()
 
 NOT_IN_EFFECT: tuple[tuple[str, Callable[[Config], bool]], ...] = (
-    ("webhooks.targets", lambda config: bool(config.webhooks.targets)),
+    ("api.keys", lambda config: bool(config.api.keys)),
+    ("auth.refresh_grace", lambda config: config.auth.refresh_grace != _DEFAULT.auth.refresh_grace),
+    ("notifications", lambda config: config.notifications != _DEFAULT.notifications),
+    ("webhooks", lambda config: config.webhooks != _DEFAULT.webhooks),
     ("ingest.kafka", lambda config: bool(config.ingest.kafka)),
     ("ingest.postgres", lambda config: bool(config.ingest.postgres)),
     ("store.url", lambda config: config.store.url != _DEFAULT.store.url),

@@ -6,7 +6,6 @@ What ``socket.io-msgpack-parser`` (protocol 5) and python-socketio's ``msgpack``
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -26,11 +25,14 @@ from rtserver.gateway.packets import (
     placed,
     read_json,
 )
+from rtserver.protocol.identifiers import iso_timestamp
 from rtserver.transport.outbound import Outbound
 from rtserver.transport.packets import MalformedPacket
 
-# The JavaScript library writes `undefined` and dates as extensions of type 0.
-_UNDEFINED_OR_DATE = 0
+# The JavaScript library writes `undefined`, dates, and in Node also array buffers as extensions of type 0.
+_JAVASCRIPT = 0
+# What a JavaScript date can hold, in milliseconds; eight bytes that say more than that are a buffer.
+_DATE_RANGE = 8_640_000_000_000_000
 
 
 def decode(data: bytes) -> Packet:
@@ -109,14 +111,14 @@ def _binary(value: Any) -> None:
 
 
 def _extension(code: int, data: bytes) -> Any:
-    if code == _UNDEFINED_OR_DATE and len(data) == 1:
+    if code != _JAVASCRIPT:
+        raise ValueError(f"unknown extension {code}")
+    if data == b"\x00":
         return None
-    if code == _UNDEFINED_OR_DATE and len(data) == 8:
-        # Milliseconds since the epoch, as JSON has dates: text.
-        seconds = int.from_bytes(data, "big", signed=True) / 1000
+    millis = int.from_bytes(data, "big", signed=True)
+    if len(data) == 8 and abs(millis) <= _DATE_RANGE:
         try:
-            moment = datetime.fromtimestamp(seconds, UTC)
+            return iso_timestamp(millis / 1000)
         except (ValueError, OverflowError, OSError):
             raise ValueError("a date out of range") from None
-        return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    raise ValueError(f"unknown extension {code}")
+    return data

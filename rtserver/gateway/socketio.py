@@ -60,7 +60,7 @@ class SocketIoServer(socketio.AsyncServer):  # type: ignore[misc]  # the library
         self._application = Application(self)
         self.lobby = Lobby(node, members, handshake, admission, self._application)
         self._connections: dict[str, Connection] = {}
-        self._deadline: Timer[Connection] = Timer(connect_timeout, _give_up)
+        self._deadline: Timer[Connection] = Timer(connect_timeout, self._give_up)
 
     def _engineio_server_class(self) -> Callable[..., EngineServer]:
         return lambda **options: self._engine
@@ -90,6 +90,12 @@ class SocketIoServer(socketio.AsyncServer):  # type: ignore[misc]  # the library
                 self._remove(connection, client, reason, farewell=farewell)
             connection.give_up_after(LAST_WORK)
         return DONE
+
+    def _give_up(self, connection: Connection) -> None:
+        # An application that took over the messages decides itself whom it accepts.
+        ours = self._engine.handlers["message"] == self._handle_eio_message
+        if ours and not connection.accepted:
+            connection.session.close(HANDSHAKE_TIMEOUT.code, HANDSHAKE_TIMEOUT.reason)
 
     # What clients say.
 
@@ -286,11 +292,6 @@ def _written(client: Client, ack_id: int, values: list[Any]) -> Outbound:
     except (TypeError, ValueError):
         client.log.exception("an acknowledgement cannot be written")
         raise RtError(SERVER_ERROR, "the answer cannot be written") from None
-
-
-def _give_up(connection: Connection) -> None:
-    if not connection.accepted:
-        connection.session.close(HANDSHAKE_TIMEOUT.code, HANDSHAKE_TIMEOUT.reason)
 
 
 # Tasks are only weakly referenced by the event loop.

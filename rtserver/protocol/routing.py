@@ -16,8 +16,11 @@ from rtserver.protocol.errors import BAD_REQUEST, RtError
 def unwrap(payload: Any) -> tuple[str, dict[str, Any]]:
     """Return the event and the payload that ``message`` carries; raise `RtError` when it carries neither.
 
-    Text that is not a JSON object is a plain-text broadcast; an object without a type is a ``chat``.
+    Text that is not a JSON object is a plain-text broadcast, and so is any other scalar; an object without a type is a
+    ``chat``.
     """
+    if payload is None or isinstance(payload, bool | int | float):
+        payload = orjson.dumps(payload).decode()
     if isinstance(payload, str):
         parsed = _json(payload)
         if not isinstance(parsed, dict):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rtserver.protocol.data import count_binary
+from rtserver.protocol.identifiers import iso_timestamp
 from rtserver.rooms.stream import Page, Publication
 
 
@@ -48,5 +49,6 @@ def shown(publication: Publication, room: str | None) -> dict[str, Any]:
         "id": publication.id,
         "room": room,
         "data": publication.payload,
+        "timestamp": iso_timestamp(publication.published_at),
         "offset": publication.offset,
     }

@@ -142,7 +142,9 @@ async def _websocket(
 ) -> None:
     await receive()  # websocket.connect
     direct = scope.get("extensions", {}).get(DIRECT)
-    lane: DirectLane | AsgiLane = DirectLane(engine.wire) if direct else AsgiLane(engine.limits, _NOBODY)
+    lane = (
+        DirectLane(engine.wire) if direct else AsgiLane(engine.limits, _NOBODY, engine.max_http_buffer_size)
+    )
     opening: Outbound | None = None
     upgrade: Upgrade | None = None
     if request.sid is None:

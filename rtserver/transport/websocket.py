@@ -17,11 +17,23 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 class AsgiLane:
     """A bounded buffer and one task that empties it into ASGI's ``send``."""
 
-    __slots__ = ("_ending", "_limits", "_out", "_over", "_readable", "_size", "_wake", "_writing", "receiver")
+    __slots__ = (
+        "_ending",
+        "_limits",
+        "_max_payload",
+        "_out",
+        "_over",
+        "_readable",
+        "_size",
+        "_wake",
+        "_writing",
+        "receiver",
+    )
     name = WEBSOCKET
 
-    def __init__(self, limits: LaneLimits, receiver: Receiver) -> None:
+    def __init__(self, limits: LaneLimits, receiver: Receiver, max_payload: int) -> None:
         self.receiver = receiver
+        self._max_payload = max_payload
         self._limits = limits
         self._out: list[Outbound] = []
         self._size = 0
@@ -105,7 +117,10 @@ class AsgiLane:
                 code: int | None = message.get("code")
                 return code
             text = message.get("text")
-            if text is not None:
+            if len(text if text is not None else message["bytes"]) > self._max_payload:
+                self.close(frames.TOO_BIG, f"message over {self._max_payload} bytes")
+                self.receiver.on_lost("transport error")
+            elif text is not None:
                 self.receiver.on_text(text)
             else:
                 self.receiver.on_binary(message["bytes"])

@@ -207,7 +207,7 @@ class AsgiPeer(Peer):
         self.flowing = asyncio.Event()
         self.flowing.set()
         self.closed = False
-        lane = AsgiLane(self.limits, self.hearer)
+        lane = AsgiLane(self.limits, self.hearer, 1_000_000)
         self.lane = lane
         self.task = asyncio.ensure_future(lane.run(self.inbound.get, self._send))
 

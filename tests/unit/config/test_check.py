@@ -121,7 +121,7 @@ def test_settings_without_effect_are_named() -> None:
         env={},
     )
     assert [sentence.partition(":")[0] for sentence in not_in_effect(config)] == [
-        "webhooks.targets",
+        "webhooks",
         "ingest.kafka",
         "store.url",
         "broker.url",

@@ -472,6 +472,7 @@ class TestHistory:
         assert heard(ann) == [["task_update", [1, 2]]]
         (message,) = table.ask(ann, "history", {"room": "a"})["messages"]
         assert ID.fullmatch(message.pop("id"))
+        assert message.pop("timestamp").endswith("Z")
         assert message == {"event": "task_update", "room": "a", "data": [1, 2], "offset": 1}
 
     def test_forbidden(self):

@@ -212,8 +212,6 @@ class TestEnvelope:
     @pytest.mark.parametrize(
         ("payload", "why"),
         [
-            (None, "bad_request"),
-            (5, "bad_request"),
             ([], "bad_request"),
             (b"x", "bad_request"),
             ({"type": 5, "message": "x"}, "bad_request"),
@@ -230,6 +228,14 @@ class TestEnvelope:
     def test_what_it_cannot_carry(self, table: Table, payload: Any, why: str):
         """What carries no event, or one that does not exist, is refused as it would be alone."""
         assert reason(table.ask(table.person(), "message", payload)) == why
+
+    @pytest.mark.parametrize(("scalar", "text"), [(42, "42"), (True, "true"), (None, "null"), (1.5, "1.5")])
+    def test_scalars_are_plain_text(self, table: Table, scalar: Any, text: str):
+        """A JSON scalar is a plain-text broadcast, as text that is not JSON is."""
+        ann = table.person()
+        assert table.ask(ann, "message", scalar)["ok"]
+        ((event, (body,)),) = [(event, args) for event, *args in heard(ann)]
+        assert (event, body["message"]) == ("broadcast", text)
 
     def test_errors_name_the_inner_event(self, table: Table):
         """Without an ack the error says which event was meant."""

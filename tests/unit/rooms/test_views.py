@@ -57,5 +57,6 @@ def test_history_wraps_custom_events() -> None:
         "id": "i",
         "room": None,
         "data": [1, 2],
+        "timestamp": "1970-01-01T00:00:00.000Z",
         "offset": 4,
     }
