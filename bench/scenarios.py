@@ -128,7 +128,10 @@ def _steady(server: Running, pace: Pace) -> dict[str, Figures]:
 
 
 def _stalled(server: Running, pace: Pace) -> dict[str, Figures]:
-    """Look at the same 200 members before and after 10 others in their room stop reading for good."""
+    """Look at the same 200 members before and after 10 others in their room stop reading for good.
+
+    Messages are long, so that the kernel's buffers fill and rtserver has to evict the ten while it is measured.
+    """
     options = {
         "rate": 300,
         "publishers": 200,
