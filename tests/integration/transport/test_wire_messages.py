@@ -369,10 +369,13 @@ async def test_the_server_stops(way: str) -> None:
         assert stand.ended == ["transport close"]
 
 
-async def test_a_client_that_ignores_the_close_is_cut_off(stand: Stand) -> None:
+async def test_a_client_that_ignores_the_close_is_cut_off(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It neither answers nor hangs up: after a moment the server does. Over ASGI that is the HTTP server's affair."""
     if stand.way != DIRECT:
         pytest.skip("uvicorn's own class waits for its own timeout")
+    monkeypatch.setattr("rtserver.transport.direct.CLOSE_TIMEOUT", 0.2)
     peer = await stand.websocket()
     await stand.engine.disconnect(peer.sid)
     for _ in range(10):

@@ -103,6 +103,7 @@ async def test_a_reader_that_is_slow_but_reads_is_served() -> None:
         assert stand.engine.sockets
         await _read(peer, 60 * 65536 - total)
         assert limits.evicted == 0
+        peer.resume()
         await peer.bye()
 
 
@@ -177,8 +178,11 @@ async def test_a_poll_whose_answer_is_not_read(way: str) -> None:
 
 
 @pytest.mark.parametrize("stops", ["before the close", "after the close"])
-async def test_a_client_that_reads_nothing_is_disconnected_all_the_same(stops: str) -> None:
+async def test_a_client_that_reads_nothing_is_disconnected_all_the_same(
+    stops: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A close frame behind a full line is given a moment, and no more."""
+    monkeypatch.setattr("rtserver.transport.direct.CLOSE_TIMEOUT", 0.2)
     limits = LaneLimits(max_bytes=10**9, stall=30)
     async with serving(DIRECT, limits=limits) as stand:
         peer = (

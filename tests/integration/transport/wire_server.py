@@ -160,12 +160,12 @@ async def serving(
         if server.server_state.connections:
             # A lane that was closed waits a moment for its peer, and no longer.
             await asyncio.wait_for(server.shutdown([listener]), 4)
-        for accepting in server.servers:
-            accepting.close()
         await eventually(lambda: asyncio.all_tasks() - {asyncio.current_task()} <= tasks)
         assert stand.troubles.texts == []
     finally:
         await engine.shutdown()
+        for accepting in server.servers:
+            accepting.close()
         for peer in stand.peers:
             peer.hang_up()
         listener.close()
