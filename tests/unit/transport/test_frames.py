@@ -62,7 +62,6 @@ def test_a_frame_has_the_shortest_length_field(length: int) -> None:
 def test_a_client_reads_what_is_encoded(opcode: int, payload: bytes, compressed: bool) -> None:
     """Opcode and payload come out as they went in, and RSV1 says whether the payload is compressed."""
     data = frames.encode(opcode, payload, compressed=compressed)
-    assert data == TheirFrame(Opcode(opcode), payload, rsv1=False).serialize(mask=False)[:0] + data
     assert bool(data[0] & 0x40) is compressed
     plain = bytes((data[0] & ~0x40,)) + data[1:]
     (frame,) = frames_of(plain)
