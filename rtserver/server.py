@@ -17,6 +17,7 @@ import uvicorn
 from rtserver.app import App
 from rtserver.config.schema import Config
 from rtserver.telemetry import log
+from rtserver.transport.uvicorn_http import GuardedHttpProtocol
 from rtserver.transport.uvicorn_ws import DirectWebSocketProtocol
 
 _log = log.logger("server")
@@ -106,6 +107,7 @@ def serve(app: App, config: Config | None = None) -> int:
     server = Server(
         uvicorn.Config(
             app,
+            http=GuardedHttpProtocol,
             ws=DirectWebSocketProtocol,
             ws_max_size=app.config.engine.max_payload,
             ws_ping_interval=None,

@@ -81,7 +81,8 @@ async def _polling(
         raise requests.unknown_session()
     if request.method != "POST":
         raise requests.bad_request()
-    await _post(session, lane, receive, engine.max_http_buffer_size)
+    patience = engine.ping_interval + engine.ping_timeout
+    await _post(session, lane, receive, engine.max_http_buffer_size, patience)
     return 200, b"ok"
 
 
@@ -111,13 +112,15 @@ async def _poll(session: Session | None, lane: PollingLane, receive: Receive) ->
     raise requests.bad_request("the poll was cut")
 
 
-async def _post(session: Session, lane: PollingLane, receive: Receive, limit: int) -> None:
+async def _post(session: Session, lane: PollingLane, receive: Receive, limit: int, patience: float) -> None:
     if lane.posting:
         session.refuse("a post during a post")
         raise requests.bad_request("overlapping posts")
     lane.posting = True
     try:
-        body = await requests.read_body(receive, limit)
+        # A body that trickles must not outlive the session's heartbeat.
+        async with asyncio.timeout(patience):
+            body = await requests.read_body(receive, limit)
         received = packets.decode_payload(body.decode(), polling.MAX_PACKETS)
         for packet in received:
             if isinstance(packet, str):
@@ -125,6 +128,9 @@ async def _post(session: Session, lane: PollingLane, receive: Receive, limit: in
             else:
                 session.on_binary(packet)
             await lane.readable()
+    except TimeoutError:
+        session.refuse("the body took too long")
+        raise Denial(408, 3, "the body took too long") from None
     except (Denial, packets.MalformedPacket, UnicodeDecodeError) as error:
         session.refuse(str(error))
         raise error if isinstance(error, Denial) else requests.bad_request(str(error)) from None

@@ -117,7 +117,7 @@ class AsgiLane:
                 code: int | None = message.get("code")
                 return code
             text = message.get("text")
-            if len(text if text is not None else message["bytes"]) > self._max_payload:
+            if _size(text if text is not None else message["bytes"]) > self._max_payload:
                 self.close(frames.TOO_BIG, f"message over {self._max_payload} bytes")
                 self.receiver.on_lost("transport error")
             elif text is not None:
@@ -155,6 +155,12 @@ class AsgiLane:
             self._limits.evicted += 1
             self.abort()
             asyncio.get_running_loop().call_soon(self.receiver.on_lost, "slow consumer")
+
+
+def _size(data: str | bytes) -> int:
+    if isinstance(data, bytes) or data.isascii():
+        return len(data)
+    return len(data.encode("utf-8", "replace"))
 
 
 async def _close(send: Send, code: int, reason: str) -> None:

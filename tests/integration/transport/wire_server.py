@@ -153,6 +153,9 @@ async def serving(
     server.lifespan = config.lifespan_class(config)
     await server.startup([listener])
     stand = Stand(way, engine, server, listener.getsockname()[1])
+    # An application that embedded us in another test may have cut our loggers off from the root.
+    ours = logging.getLogger("rtserver")
+    cut_off, ours.propagate = not ours.propagate, True
     logging.getLogger().addHandler(stand.troubles)
     try:
         yield stand
@@ -172,3 +175,4 @@ async def serving(
         for connection in list(server.server_state.connections):
             connection.transport.abort()
         logging.getLogger().removeHandler(stand.troubles)
+        ours.propagate = not cut_off

@@ -1,0 +1,80 @@
+"""uvicorn's HTTP protocol class with the two clocks it lacks.
+
+A client that opens a connection and never finishes a request's head, or that stops reading in the middle of an answer,
+would hold its connection for ever: uvicorn only limits the time between requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+# Seconds for the head of a request, and for an answer that makes no progress.
+HEAD_TIMEOUT = 10.0
+STALL_TIMEOUT = 10.0
+
+
+class GuardedHttpProtocol(HttpToolsProtocol):
+    """One HTTP connection, until it ends or becomes a WebSocket."""
+
+    _head_timer: asyncio.TimerHandle | None = None
+    _stall_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        """Start the clock for the first request's head, which must come, too."""
+        super().connection_made(transport)
+        self._start_head_timer()
+
+    def on_message_begin(self) -> None:
+        """Start it for a later request, whose first byte has come."""
+        super().on_message_begin()
+        self._start_head_timer()
+
+    def on_headers_complete(self) -> None:
+        """Stop it: the head is there."""
+        self._stop_head_timer()
+        super().on_headers_complete()
+
+    def pause_writing(self) -> None:
+        """Start the clock for an answer that the peer does not take."""
+        super().pause_writing()
+        if self._stall_timer is None:
+            self._watch_stall()
+
+    def _watch_stall(self) -> None:
+        held = self.transport.get_write_buffer_size()
+        self._stall_timer = self.loop.call_later(STALL_TIMEOUT, self._judge_stall, held)
+
+    def _judge_stall(self, held: int) -> None:
+        """Abort when nothing was taken since; one that reads slowly may read on."""
+        if self.transport.get_write_buffer_size() < held:
+            self._watch_stall()
+        else:
+            self.transport.abort()
+
+    def resume_writing(self) -> None:
+        """Stop it: the peer reads on."""
+        super().resume_writing()
+        self._stop_stall_timer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop both."""
+        self._stop_head_timer()
+        self._stop_stall_timer()
+        super().connection_lost(exc)
+
+    def _start_head_timer(self) -> None:
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(HEAD_TIMEOUT, self.transport.abort)
+
+    def _stop_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _stop_stall_timer(self) -> None:
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
