@@ -13,7 +13,7 @@ from typing import Any
 
 from rtserver.announcements import Announcer
 from rtserver.api import routes
-from rtserver.auth.grants import Grants
+from rtserver.auth.grants import EVERYBODY, Grants
 from rtserver.auth.tokens import TokenVerifier
 from rtserver.broker.base import Retention
 from rtserver.broker.memory import MemoryBroker
@@ -161,7 +161,7 @@ def _node(config: Config, fanout: Fanout, grants: Grants, metrics: Metrics) -> N
 
     @lru_cache(maxsize=4096)
     def retention(room: str | None) -> Retention:
-        history = grants.policy(room if room is not None else "").history
+        history = grants.policy(room if room is not None else EVERYBODY).history
         return Retention(history.size, history.ttl)
 
     clock = Clock()

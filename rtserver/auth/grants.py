@@ -14,6 +14,9 @@ from rtserver.rooms.patterns import Patterns
 # Room names that the server uses itself.
 RESERVED_PREFIXES = ("user:", "topic:", "sid:")
 
+# The name under which policies see the stream of messages to everybody; no room can have it.
+EVERYBODY = ""
+
 # How many room names remember their policy; rooms come and go, so this must be bounded.
 _REMEMBERED = 4096
 
@@ -49,12 +52,17 @@ class Grants:
             raise RtError(FORBIDDEN, "room: you may not join this room")
 
     def check_publish(self, client: Applicant, room: str | None) -> None:
-        """Raise `RtError` when the client may not publish to the room, or for None, to everybody."""
+        """Raise `RtError` when the client may not publish to the room, or for None, to everybody.
+
+        Everybody is ruled by the policy that matches the empty name, and all clients are its members.
+        """
+        rule = self.policy(room or EVERYBODY).publish
+        claimed = client.identity.publish if client.identity is not None else None
         if room is None:
+            if rule != "members" and not _allowed(rule, client, claimed, EVERYBODY):
+                raise RtError(FORBIDDEN, "room: you may not publish to everybody")
             return
         _check_reserved(room)
-        rule = self.policy(room).publish
-        claimed = client.identity.publish if client.identity is not None else None
         if rule == "members":
             if client.rooms is None or room not in client.rooms:
                 raise RtError(NOT_A_MEMBER, "room: join the room before you publish to it")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from rtserver.protocol.data import sound_data
 from rtserver.protocol.errors import BAD_REQUEST, RtError
@@ -116,10 +117,30 @@ def parse(model: type[M], payload: Any) -> M:
 
 
 def _sentence(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    # An unknown field comes first: it is often the misspelt name of one that is then missing.
+    problems = error.errors(include_url=False, include_input=False)
+    first = next((problem for problem in problems if problem["type"] == "extra_forbidden"), problems[0])
     field = ".".join(str(part) for part in first["loc"]) or "payload"
-    told = {"extra_forbidden": "unknown field", "missing": "is required"}.get(first["type"])
-    return f"{field[:200]}: {told or first['msg'].removeprefix('Value error, ')}"
+    return f"{field[:200]}: {_told(first)}"
+
+
+_TOLD = {
+    "extra_forbidden": "unknown field",
+    "missing": "is required",
+    "string_type": "must be a string",
+    "bool_type": "must be true or false",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+}
+
+
+def _told(problem: ErrorDetails) -> str:
+    context = problem.get("ctx", {})
+    if problem["type"] == "greater_than_equal":
+        return f"must be at least {context['ge']}"
+    if problem["type"] == "less_than_equal":
+        return f"must be at most {context['le']}"
+    return _TOLD.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
 
 
 def _kind(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING
 
 from rtserver.transport import packets, polling, requests
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 # Where the WebSocket protocol class of `transport.uvicorn_ws` leaves its direct line in the ASGI scope.
 DIRECT = "rtserver.direct"
 
+# How many refused origins are told in the log.
+MAX_TOLD = 100
+
+_log = logging.getLogger("rtserver.engine")
 _TEXT = b"text/plain; charset=UTF-8"
 
 
@@ -32,6 +37,7 @@ async def serve(engine: EngineServer, scope: Scope, receive: Receive, send: Send
     cors: Headers = []
     try:
         if not engine.origins.allows(origin, host):
+            _tell_refused(engine, origin)
             raise requests.forbidden("Origin not allowed")
         cors = cors_headers(origin)
         if scope.get("method") == "OPTIONS":
@@ -45,6 +51,13 @@ async def serve(engine: EngineServer, scope: Scope, receive: Receive, send: Send
             await requests.respond(send, status, body, cors, _TEXT)
     except Denial as denial:
         await requests.deny(scope, send, denial, cors)
+
+
+def _tell_refused(engine: EngineServer, origin: str | None) -> None:
+    """Say once per origin what to do: the page itself only hears that it failed."""
+    if origin is not None and origin not in engine.refused_origins and len(engine.refused_origins) < MAX_TOLD:
+        engine.refused_origins.add(origin)
+        _log.warning("pages of origin %.200r are refused; cors.allowed_origins allows more", origin)
 
 
 async def _preflight(send: Send, cors: Headers) -> None:

@@ -49,6 +49,7 @@ class EngineServer(engineio.AsyncServer, SessionEvents):  # type: ignore[misc]  
         super().__init__(**{**options, "async_mode": "asgi"})
         allowed = options.get("cors_allowed_origins") or []
         self.origins = Origins([allowed] if isinstance(allowed, str) else allowed)
+        self.refused_origins: set[str] = set()
         self.limits = limits or LaneLimits()
         self.wire = Wire(self.limits, self.max_http_buffer_size)
         self.heartbeat = Heartbeat(self.ping_interval, self.ping_timeout)

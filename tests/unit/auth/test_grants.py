@@ -127,9 +127,15 @@ class TestRules:
         assert outcome(table.check_publish, Applicant(None, "a"), "a") == "ok"
 
     def test_everybody(self):
-        """A message to everybody is subject to no room's policy."""
-        table = grants({"match": "*", "publish": "nobody"})
-        assert outcome(table.check_publish, Applicant(), None) == "ok"
+        """A message to everybody is ruled by the policy of the empty name, and all clients are its members."""
+        assert outcome(grants().check_publish, Applicant(), None) == "ok"
+        assert outcome(grants({"match": "a", "publish": "nobody"}).check_publish, Applicant(), None) == "ok"
+        assert outcome(grants({"match": "*", "publish": "members"}).check_publish, Applicant(), None) == "ok"
+        closed = grants({"match": "*", "publish": "nobody"})
+        assert outcome(closed.check_publish, Applicant(USER, "a"), None) == "forbidden"
+        known = grants({"match": "*", "publish": "authenticated"})
+        assert outcome(known.check_publish, Applicant(), None) == "forbidden"
+        assert outcome(known.check_publish, Applicant(USER), None) == "ok"
 
     @pytest.mark.parametrize("room", ["user:ann", "topic:a", "sid:x", "user:"])
     @pytest.mark.parametrize("identity", [None, USER, Identity(user="ann", rooms=("*",))])

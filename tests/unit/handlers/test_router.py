@@ -441,6 +441,7 @@ class TestPolicies:
         assert [event for event, _ in heard(ann)] == ["broadcast"]
 
     def test_the_whole_server(self):
-        """A message without a room goes to everybody, whatever the policies of rooms say."""
+        """A message without a room goes to everybody, unless a policy for all names says otherwise."""
+        assert Table({}).ask(Table({}).person(), "chat", {"message": "x"})["ok"]
         table = Table({"rooms": [{"match": "*", "publish": "nobody"}]})
-        assert table.ask(table.person(), "chat", {"message": "x"})["ok"]
+        assert reason(table.ask(table.person(), "chat", {"message": "x"})) == "forbidden"
