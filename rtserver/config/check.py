@@ -8,7 +8,7 @@ import ipaddress
 from collections.abc import Callable, Collection, Iterable, Iterator
 
 from rtserver.config.check_auth import jwt_problems
-from rtserver.config.problem import Problem
+from rtserver.config.problem import Problem, below
 from rtserver.config.schema import Config
 
 Check = Callable[[Config], Iterable[Problem]]
@@ -57,14 +57,9 @@ def problems(config: Config, broken: Collection[str] = ()) -> list[Problem]:
     return [
         problem
         for places, check in CHECKS
-        if not any(_related(place, path) for place in places for path in broken)
+        if not any(below(place, path) or below(path, place) for place in places for path in broken)
         for problem in check(config)
     ]
-
-
-def _related(place: str, path: str) -> bool:
-    # One is the other, or lies below it.
-    return f"{place}.".startswith(f"{path}.") or f"{path}.".startswith((f"{place}.", f"{place}["))
 
 
 _DEFAULT = Config()
@@ -78,6 +73,7 @@ NOT_IN_EFFECT: tuple[tuple[str, Callable[[Config], bool]], ...] = (
     ("ingest.postgres", lambda config: bool(config.ingest.postgres)),
     ("store.url", lambda config: config.store.url != _DEFAULT.store.url),
     ("broker.url", lambda config: config.broker.url != _DEFAULT.broker.url),
+    ("broker.lease", lambda config: config.broker.lease != _DEFAULT.broker.lease),
     ("recovery.window", lambda config: config.recovery.window != _DEFAULT.recovery.window),
     ("recovery.max_messages", lambda config: config.recovery.max_messages != _DEFAULT.recovery.max_messages),
 )
@@ -91,13 +87,3 @@ def not_in_effect(config: Config) -> list[str]:
         for path, is_set in NOT_IN_EFFECT
         if is_set(config)
     ]
-
-
-def advice(config: Config) -> Iterator[str]:
-    """Yield a sentence for each setting of `config` that works but is weaker than it should be."""
-    secret = config.auth.jwt.secret
-    if secret is not None and len(secret.get_secret_value().encode()) < 32:
-        yield "auth.jwt.secret: is shorter than 32 bytes, so it may be guessed"
-    for index, target in enumerate(config.webhooks.targets):
-        if not target.secrets:
-            yield f"webhooks.targets[{index}].secrets: is empty, so the receiver cannot know the sender"

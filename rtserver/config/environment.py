@@ -4,13 +4,19 @@ A number in a name is a position in a list: `RTSERVER__WEBHOOKS__TARGETS__0__URL
 last one adds an item.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pydantic import BaseModel
+
 from rtserver.config.problem import Problem
+from rtserver.config.schema import Config
+from rtserver.config.shape import model_at
 from rtserver.config.source import parse_value
 
 PREFIX = "RTSERVER__"
+_PROJECT = "rtserver_"
 
 
 def from_environment(data: dict[str, Any], env: Mapping[str, str], problems: list[Problem]) -> dict[str, str]:
@@ -57,3 +63,32 @@ def _put(data: Any, steps: list[str], value: Any) -> bool:
             data[key] = empty
         data = data[key]
     return True
+
+
+def ignored(env: Mapping[str, str], text: str) -> Iterator[str]:
+    """Yield a sentence for each variable that looks like an override, but has too few underscores for one.
+
+    `text` is that of the configuration file: a variable it refers to is not ignored.
+    """
+    for name in sorted(env):
+        words = name.lower().removeprefix(_PROJECT).strip("_").split("_")
+        if name.upper().startswith(PREFIX) or not name.lower().startswith(_PROJECT):
+            continue
+        if words[0] in Config.model_fields and not re.search(rf"\$\{{{re.escape(name)}\b", text):
+            place = _place(Config, [word for word in words if word])
+            right = PREFIX + "__".join(place or ["SECTION", "KEY"]).upper()
+            yield f"the environment variable {name} is ignored; overrides are written {right}"
+
+
+def _place(model: type[BaseModel] | None, words: list[str]) -> list[str]:
+    """Find the keys that `words` spell, where a key may be several words; empty when there is no such place."""
+    for count in range(1, len(words) + 1):
+        key, rest = "_".join(words[:count]), words[count:]
+        if model is None or key not in model.model_fields:
+            continue
+        if not rest:
+            return [key]
+        below = _place(model_at(model, (key,)), rest)
+        if below:
+            return [key, *below]
+    return []

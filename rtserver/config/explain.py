@@ -39,12 +39,13 @@ def explain(error: ValidationError, root: type[BaseModel]) -> Iterator[Problem]:
             continue
         if loc and loc[-1] == "[key]":
             loc = loc[:-1]
-        yield Problem(dotted(loc), _message(finding), _hint(kind, loc, finding.get("input"), root))
+        hint = _hint(kind, loc, finding.get("input"), root)
+        yield Problem(dotted(loc), _message(finding), hint, unknown_key=kind == "extra_forbidden")
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Guess which of `known` was meant by `word`, or None."""
-    matches = difflib.get_close_matches(word.lower(), list(known), n=1)
+def nearest(word: str, known: Iterable[str], likeness: float = 0.6) -> str | None:
+    """Guess which of `known` was meant by `word`, or None; `likeness` is from 0 to 1."""
+    matches = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=likeness)
     return matches[0] if matches else None
 
 

@@ -1,7 +1,8 @@
 """`load`: file, environment and command line → a checked `Config`, or every problem at once."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from rtserver.config.check_names import repeated_names
 from rtserver.config.environment import from_environment, merge
 from rtserver.config.explain import explain
 from rtserver.config.interpolate import interpolate
-from rtserver.config.problem import ConfigError, Problem
+from rtserver.config.problem import ConfigError, Problem, below
 from rtserver.config.schema import Config
 from rtserver.config.secret_files import read_secret_files
 from rtserver.config.source import read_file
@@ -30,7 +31,8 @@ def load(
     `RTSERVER__SECTION__KEY` variables of `env` override the source, `overrides` (nested like the file)
     override both. Raises ConfigError with every problem found.
     """
-    raw = read_file(Path(source)) if isinstance(source, str | Path) else source or {}
+    repeated: list[Problem] = []
+    raw = read_file(Path(source), repeated) if isinstance(source, str | Path) else source or {}
     problems: list[Problem] = []
     data: dict[str, Any] = interpolate(raw, env, problems)
     origins = from_environment(data, env, problems)
@@ -38,8 +40,9 @@ def load(
     read_secret_files(Config, data, problems)
     problems.extend(repeated_names(data))
     config = _validated(data, problems)
-    if config is None or problems:
-        raise ConfigError(_told(problems, origins))
+    if config is None or problems or repeated:
+        # Repeated keys are told beside what is wrong with the values that hold, not instead of it.
+        raise ConfigError(_sorted([*repeated, *_with_origins(problems, origins)]))
     return config
 
 
@@ -82,11 +85,23 @@ def _drop(data: dict[str, Any], error: ValidationError) -> None:
             below = below.get(step, {})
 
 
-def _told(problems: list[Problem], origins: Mapping[str, str]) -> list[Problem]:
-    # In the order of the sections, and with the variable's name where the value came from the environment.
+def _with_origins(problems: list[Problem], origins: Mapping[str, str]) -> Iterator[Problem]:
+    for problem in problems:
+        name = _origin(problem, origins)
+        yield replace(problem, message=f"{problem.message} (from {name})") if name else problem
+
+
+def _origin(problem: Problem, origins: Mapping[str, str]) -> str | None:
+    """Tell the variable that a problem comes from: it set the place, or a mapping or list around it."""
+    around = [path for path in origins if below(problem.path, path)]
+    if around:
+        return origins[max(around, key=len)]
+    # Or it set a key below one that there is not.
+    inside = (name for path, name in origins.items() if problem.unknown_key and below(path, problem.path))
+    return next(inside, None)
+
+
+def _sorted(problems: list[Problem]) -> list[Problem]:
+    """In the order of the sections."""
     order = {name: index for index, name in enumerate(Config.model_fields)}
-    told = [
-        Problem(p.path, f"{p.message} (from {origins[p.path]})" if p.path in origins else p.message, p.hint)
-        for p in problems
-    ]
-    return sorted(told, key=lambda problem: order.get(problem.section, -1))
+    return sorted(problems, key=lambda problem: order.get(problem.section, -1))

@@ -14,6 +14,7 @@ class Problem:
     path: str
     message: str
     hint: str | None = None
+    unknown_key: bool = False
 
     def __str__(self) -> str:
         text = f"{self.path}: {self.message}" if self.path else self.message
@@ -42,3 +43,8 @@ def dotted(loc: Sequence[str | int]) -> str:
         else:
             path += f".{step}" if path else step
     return path
+
+
+def below(path: str, other: str) -> bool:
+    """Tell whether the dotted `path` is `other`, or lies inside of it."""
+    return path == other or path.startswith((f"{other}.", f"{other}["))

@@ -37,8 +37,11 @@ _Loader.add_implicit_resolver(
 )
 
 
-def read_file(path: Path) -> dict[str, Any]:
-    """Read the YAML file at `path`; empty for an empty file. Raises ConfigError naming the file."""
+def read_file(path: Path, repeated: list[Problem]) -> dict[str, Any]:
+    """Read the YAML file at `path`; empty for an empty file. Raises ConfigError naming the file.
+
+    Keys that are there twice are added to `repeated`; the last value holds.
+    """
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
@@ -46,21 +49,19 @@ def read_file(path: Path) -> dict[str, Any]:
     except ValueError:
         # Also what Python raises for a path with a null byte in it.
         raise ConfigError([Problem("", f"{path}: is not UTF-8 text")]) from None
-    return parse_text(text, str(path))
+    return parse_text(text, str(path), repeated)
 
 
-def parse_text(text: str, name: str) -> dict[str, Any]:
-    """Read YAML `text`, called `name` in complaints. Raises ConfigError, also for repeated keys."""
+def parse_text(text: str, name: str, repeated: list[Problem]) -> dict[str, Any]:
+    """Read YAML `text`, called `name` in complaints. Raises ConfigError; `repeated` is as for `read_file`."""
     try:
         root = yaml.compose(text, Loader=_Loader)
-        repeated = [] if root is None else list(_repeated_keys(root, (), ()))
+        repeated.extend(() if root is None else _repeated_keys(root, (), ()))
         data = None if root is None else yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
     except RecursionError:
         raise ConfigError([Problem("", f"{name}: is nested too deeply")]) from None
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         raise ConfigError([Problem("", f"{name}: {_explain(error)}")]) from None
-    if repeated:
-        raise ConfigError(repeated)
     if data is None:
         return {}
     if not isinstance(data, dict):

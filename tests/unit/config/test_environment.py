@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from rtserver.config.environment import ignored
 from rtserver.config.load import ConfigError, load
 
 
@@ -69,3 +70,46 @@ def test_mistakes_name_the_variable() -> None:
         "the environment variable RTSERVER__ROOMS__7 names no place in the configuration",
         "the environment variable RTSERVER____ names no place in the configuration",
     ]
+
+
+def test_unknown_sections_name_the_variable() -> None:
+    """A misspelt key above the last one, or inside of a mapping in brackets, is told with its variable."""
+    env = {"RTSERVER__SEVER__PORT": "1", "RTSERVER__LIMITS__RATE": "{messages: 1, brust: 2}"}
+    with pytest.raises(ConfigError) as caught:
+        load({"demo": {"enabeld": True}}, env=env)
+    assert [str(problem) for problem in caught.value.problems] == [
+        "sever: unknown key (from RTSERVER__SEVER__PORT); did you mean 'server'?",
+        "limits.rate.brust: unknown key (from RTSERVER__LIMITS__RATE); did you mean 'burst'?",
+        "demo.enabeld: unknown key; did you mean 'enabled'?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "right"),
+    [
+        ("RTSERVER_SERVER_PORT", "RTSERVER__SERVER__PORT"),
+        ("RTSERVER_SERVER__PORT", "RTSERVER__SERVER__PORT"),
+        ("rtserver_auth_open_to_network", "RTSERVER__AUTH__OPEN_TO_NETWORK"),
+        ("RTSERVER_AUTH_JWT_SECRET_FILE", "RTSERVER__AUTH__JWT__SECRET_FILE"),
+        ("RTSERVER_SERVER_PROT", "RTSERVER__SECTION__KEY"),
+        ("RTSERVER_SERVER_PORT_X", "RTSERVER__SECTION__KEY"),
+    ],
+)
+def test_what_looks_like_an_override(name: str, right: str) -> None:
+    """A variable with too few underscores is told with the right name, unless the file refers to it."""
+    expected = f"the environment variable {name} is ignored; overrides are written {right}"
+    assert list(ignored({name: "1"}, "port: ${OTHER}")) == [expected]
+    assert list(ignored({name: "1"}, f"port: ${{{name}}}")) == []
+    assert list(ignored({name: "1"}, f"port: ${{{name}:-8000}}")) == []
+    assert list(ignored({name: "1"}, f"port: ${{{name}_2}}")) == [expected]
+
+
+def test_what_looks_like_no_override() -> None:
+    """Overrides, and variables of other things that are called rtserver, are left alone."""
+    env = {
+        "RTSERVER__SERVER__PORT": "1",
+        "RTSERVER_PORT_8000_TCP": "x",
+        "RTSERVER_HOME": "/",
+        "SERVER_PORT": "1",
+    }
+    assert list(ignored(env | {"RTSERVER_": "", "RTSERVER": ""}, "")) == []

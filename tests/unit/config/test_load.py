@@ -47,6 +47,19 @@ def test_defaults_of_the_contract() -> None:
     assert config.limits.rate == Rate(messages=100, per=1.0, burst=200)
 
 
+def test_repeated_keys_hide_nothing(tmp_path: Path) -> None:
+    """A key that is there twice is told beside what is wrong with its last value, and with all others."""
+    file = tmp_path / "c.yaml"
+    file.write_text("server: {port: x}\nserver: {port: y, host: 0.0.0.0}\nlogging: {level: loud}\n")
+    told = problems(file, RTSERVER__SERVER="{port: z, host: 0.0.0.0}")
+    assert [problem.partition(";")[0] for problem in told] == [
+        "server: is there twice, in lines 1 and 2",
+        "server.port: must be a whole number (from RTSERVER__SERVER)",
+        "auth.mode: none lets anybody who can reach 0.0.0.0 in, under any name",
+        "logging.level: must be 'debug', 'info', 'warning' or 'error'",
+    ]
+
+
 def test_all_problems_at_once() -> None:
     """Mistakes of every kind, in one section or in many, are told together, in the order of the sections."""
     data = {

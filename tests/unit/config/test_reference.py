@@ -4,9 +4,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from pydantic import BaseModel
 
+from rtserver.config.check import NOT_IN_EFFECT
 from rtserver.config.load import load
 from rtserver.config.schema import Config, KafkaSource, PostgresSource, Target
 from rtserver.config.shape import as_model
@@ -38,6 +40,14 @@ def example(first: str) -> dict[str, Any]:
     return item
 
 
+def comment(lines: list[str], at: int) -> str:
+    """The comment of a line: above it, and in it."""
+    above = at
+    while lines[above - 1].lstrip().startswith("#"):
+        above -= 1
+    return " ".join(line.lstrip(" #") for line in lines[above : at + 1])
+
+
 def test_it_is_exactly_the_defaults() -> None:
     """A server run with the reference file is a server run without one."""
     assert load(REFERENCE, env={}) == Config()
@@ -48,6 +58,18 @@ def test_it_has_every_key() -> None:
     data = yaml.safe_load(REFERENCE.read_text(encoding="utf-8"))
     assert list(missing(Config, data)) == []
     assert list(missing(type(Config().rooms[0]), data["rooms"][0])) == []
+
+
+@pytest.mark.parametrize("path", [*(path for path, _ in NOT_IN_EFFECT), "metrics"])
+def test_it_marks_what_is_not_in_effect(path: str) -> None:
+    """Who plans with the reference sees there which sections and keys do nothing in this version."""
+    lines = REFERENCE.read_text(encoding="utf-8").splitlines()
+    section, _, key = path.partition(".")
+    places = [lines.index(f"{section}:")]
+    if key:
+        places.append(next(at for at in range(places[0], len(lines)) if lines[at].startswith(f"  {key}:")))
+    said = "".join(f"{comment(lines, at)}\n" for at in places)
+    assert "not in effect in this version" in said
 
 
 def test_its_examples_have_every_key() -> None:

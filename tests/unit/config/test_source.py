@@ -7,33 +7,38 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtserver.config.problem import ConfigError
+from rtserver.config.problem import ConfigError, Problem
 from rtserver.config.source import parse_text, parse_value, read_file
 
 
 def complaints(text: str) -> list[str]:
     """What is said about `text`."""
     with pytest.raises(ConfigError) as caught:
-        parse_text(text, "f.yaml")
+        parse_text(text, "f.yaml", [])
     return [str(problem) for problem in caught.value.problems]
 
 
 def test_empty_text_is_no_settings() -> None:
     """A file with nothing in it, or only comments, is an empty mapping."""
-    assert parse_text("", "f") == parse_text("# all defaults\n", "f") == parse_text("---\n", "f") == {}
+    assert (
+        parse_text("", "f", [])
+        == parse_text("# all defaults\n", "f", [])
+        == parse_text("---\n", "f", [])
+        == {}
+    )
 
 
 def test_scalars_are_those_of_yaml_1_2() -> None:
     """Times, octals, dates and words of agreement stay what was written."""
     text = "[1:30, 010, 2024-13-99, yes, off, 5, -2.5, true, null, 1e3, .5, 0x1f]"
-    assert parse_text(f"a: {text}", "f")["a"] == [
+    assert parse_text(f"a: {text}", "f", [])["a"] == [
         "1:30", "010", "2024-13-99", "yes", "off", 5, -2.5, True, None, "1e3", ".5", "0x1f",
     ]  # fmt: skip
 
 
 def test_merge_keys_and_aliases_work() -> None:
     """A mapping can be reused with an anchor and a merge key."""
-    assert parse_text("a: &x {k: 1}\nb: {<<: *x, l: 2}", "f")["b"] == {"k": 1, "l": 2}
+    assert parse_text("a: &x {k: 1}\nb: {<<: *x, l: 2}", "f", [])["b"] == {"k": 1, "l": 2}
 
 
 def test_a_syntax_error_says_where() -> None:
@@ -50,9 +55,11 @@ def test_a_file_that_is_no_mapping(text: str) -> None:
 
 
 def test_every_repeated_key_is_told() -> None:
-    """A key that is there twice is a problem with its path and both lines, at any depth."""
+    """A key that is there twice is a problem with its path and both lines, at any depth; its last value holds."""
     text = "server:\n  port: 1\n  port: 2\nwebhooks:\n  targets:\n  - url: a\n    url: b\nserver: {}\n"
-    assert complaints(text) == [
+    repeated: list[Problem] = []
+    assert parse_text(text, "f", repeated) == {"server": {}, "webhooks": {"targets": [{"url": "b"}]}}
+    assert [str(problem) for problem in repeated] == [
         "server.port: is there twice, in lines 2 and 3",
         "webhooks.targets[0].url: is there twice, in lines 6 and 7",
         "server: is there twice, in lines 1 and 8",
@@ -82,9 +89,9 @@ def test_odd_yaml_is_one_plain_problem(text: str, part: str) -> None:
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     """A file that cannot be read is one problem that names it."""
     with pytest.raises(ConfigError, match=r"none\.yaml: cannot be read: No such file"):
-        read_file(tmp_path / "none.yaml")
+        read_file(tmp_path / "none.yaml", [])
     with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
-        read_file(tmp_path)
+        read_file(tmp_path, [])
 
 
 def test_a_file_in_another_encoding(tmp_path: Path) -> None:
@@ -92,16 +99,16 @@ def test_a_file_in_another_encoding(tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"
     file.write_bytes(b"server: {name: \xff}")
     with pytest.raises(ConfigError, match="is not UTF-8 text"):
-        read_file(file)
+        read_file(file, [])
     file.write_bytes(b"\xef\xbb\xbfserver: {port: 1}")
-    assert read_file(file) == {"server": {"port": 1}}
+    assert read_file(file, []) == {"server": {"port": 1}}
 
 
 @given(st.text())
 def test_any_text_is_data_or_config_error(text: str) -> None:
     """No text makes anything but a mapping or ConfigError."""
     with suppress(ConfigError):
-        assert isinstance(parse_text(text, "f"), dict)
+        assert isinstance(parse_text(text, "f", []), dict)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,50 @@
+"""Settings that can be used, but are weaker than they should be or hardly what was meant."""
+
+from collections.abc import Iterator
+
+from rtserver.config.explain import nearest
+from rtserver.config.schema import Config
+
+EVENTS = ("join", "leave", "chat", "broadcast", "private", "typing", "ping", "presence", "history", "rooms")
+"""Events of clients that rtserver answers itself; an application may have more."""
+
+# An application's own event that is called somewhat like one of ours is no mistake.
+_LIKENESS = 0.75
+
+
+def advice(config: Config) -> Iterator[str]:
+    """Yield a sentence for each setting of `config` that works, but not as well or not as it seems."""
+    secret = config.auth.jwt.secret
+    if secret is not None and len(secret.get_secret_value().encode()) < 32:
+        yield "auth.jwt.secret: is shorter than 32 bytes, so it may be guessed"
+    yield from _unreachable(config)
+    yield from _closed_to_all(config)
+    yield from _misspelt_events(config)
+    for index, target in enumerate(config.webhooks.targets):
+        if not target.secrets:
+            yield f"webhooks.targets[{index}].secrets: is empty, so the receiver cannot know the sender"
+
+
+def _unreachable(config: Config) -> Iterator[str]:
+    first = next((index for index, policy in enumerate(config.rooms) if not policy.match.strip("*")), None)
+    if first is None:
+        return
+    for index in range(first + 1, len(config.rooms)):
+        yield f"rooms[{index}]: is never used, because rooms[{first}] matches every room; put it before that"
+
+
+def _closed_to_all(config: Config) -> Iterator[str]:
+    if config.auth.mode != "none":
+        return
+    for index, policy in enumerate(config.rooms):
+        for key in ("join", "publish"):
+            rule = getattr(policy, key)
+            if rule in ("authenticated", "claim"):
+                yield f"rooms[{index}].{key}: {rule} lets nobody pass while auth.mode is none, without tokens"
+
+
+def _misspelt_events(config: Config) -> Iterator[str]:
+    for event in config.limits.events:
+        near = None if event in EVENTS else nearest(event, EVENTS, _LIKENESS)
+        if near is not None:
+            yield f"limits.events.{event}: is no event of rtserver's own; did you mean '{near}'?"

@@ -1,0 +1,70 @@
+"""Settings that can be used, but are weak or hardly meant."""
+
+from typing import Any
+
+import pytest
+
+from rtserver.config.advice import EVENTS, advice
+from rtserver.config.load import load
+from rtserver.config.schema import Config
+from rtserver.router import ROUTES
+
+SECRET = "0123456789abcdef0123456789abcdef"
+
+
+def advised(data: dict[str, Any]) -> list[str]:
+    """What is advised about `data`."""
+    return list(advice(load(data, env={})))
+
+
+def test_the_defaults_need_no_advice() -> None:
+    """An operator who set nothing is told nothing."""
+    assert list(advice(Config())) == []
+
+
+def test_weak_settings_are_named() -> None:
+    """A short secret and an unsigned target work, and are advised against without showing them."""
+    sentences = advised(
+        {"auth": {"jwt": {"secret": "short"}}, "webhooks": {"targets": [{"name": "a", "url": "http://a"}]}}
+    )
+    assert [sentence.partition(":")[0] for sentence in sentences] == [
+        "auth.jwt.secret",
+        "webhooks.targets[0].secrets",
+    ]
+    assert "short," not in str(sentences)
+
+
+@pytest.mark.parametrize("everything", ["*", "**"])
+def test_policies_behind_one_for_every_room(everything: str) -> None:
+    """A policy that an earlier one leaves no room to is named, and one before it is not."""
+    policies = [{"match": "a-*"}, {"match": everything}, {"match": "staff-*"}, {"match": "*"}]
+    assert advised({"rooms": policies}) == [
+        f"rooms[{index}]: is never used, because rooms[1] matches every room; put it before that"
+        for index in (2, 3)
+    ]
+    assert advised({"rooms": [{"match": "a-*"}, {"match": "*-b"}, {"match": "*"}]}) == []
+
+
+def test_rules_about_tokens_without_tokens() -> None:
+    """A policy that asks for a token while nobody has one is named; with tokens it is not."""
+    rooms = [{"match": "a", "join": "claim", "publish": "authenticated"}, {"match": "*", "publish": "nobody"}]
+    assert advised({"rooms": rooms}) == [
+        "rooms[0].join: claim lets nobody pass while auth.mode is none, without tokens",
+        "rooms[0].publish: authenticated lets nobody pass while auth.mode is none, without tokens",
+    ]
+    assert advised({"rooms": rooms, "auth": {"mode": "optional", "jwt": {"secret": SECRET}}}) == []
+
+
+@pytest.mark.parametrize(
+    ("event", "meant"),
+    [("typin", "typing"), ("Chat", "chat"), ("brodcast", "broadcast"), ("typing", None), ("vote", None)],
+)
+def test_rates_of_misspelt_events(event: str, meant: str | None) -> None:
+    """A rate for what looks like a misspelt event is named; an application's own events are not."""
+    expected = [f"limits.events.{event}: is no event of rtserver's own; did you mean '{meant}'?"]
+    assert advised({"limits": {"events": {event: {"messages": 1}}}}) == (expected if meant else [])
+
+
+def test_the_events_are_those_of_the_router() -> None:
+    """Every event that is answered is known here, and no other."""
+    assert set(EVENTS) == set(ROUTES)
