@@ -5,10 +5,13 @@ from typing import Any
 
 import click
 
-from rtserver.cli.configured import config_option, configured, warn
+from rtserver.cli.configured import config_option, configured, warn, warn_of_ignored
+from rtserver.cli.imported import imported
 from rtserver.config.check import problems
 from rtserver.config.load import ConfigError
 from rtserver.config.schema import Config
+
+_WORKERS = "Processes; more than 1 is not available in this version."
 
 
 @click.command()
@@ -16,7 +19,7 @@ from rtserver.config.schema import Config
 @click.option("--app", metavar="MODULE:ATTR", help="Serve the application that this module made.")
 @click.option("--host", help="Address to listen on; overrides server.host.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; overrides server.port.")
-@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes.")
+@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help=_WORKERS)
 @click.pass_context
 def serve(
     ctx: click.Context, config: Path, app: str | None, host: str | None, port: int | None, workers: int
@@ -31,17 +34,14 @@ def serve(
     if app is None:
         settings = configured(config, {"server": given} if given else {})
         warn(settings)
+        warn_of_ignored(config)
         from rtserver.app import create_app  # noqa: PLC0415
         from rtserver.server import serve as run  # noqa: PLC0415
 
         ctx.exit(run(create_app(settings)))
-    from rtserver.server import load_app  # noqa: PLC0415
     from rtserver.server import serve as run  # noqa: PLC0415
 
-    try:
-        application = load_app(app)
-    except ValueError as error:
-        raise click.UsageError(f"--app: {error}") from None
+    application = imported(app)
     warn(application.config)
     ctx.exit(run(application, overridden(application.config, given)))
 

@@ -87,14 +87,26 @@ class TestCheckConfig:
             "webhooks.targets[0].url: must be a URL that starts with http:// or https://",
         ]
 
+    def test_a_named_file_that_is_not_there(self, here: Path) -> None:
+        """There is nothing to check in a file that was asked for and is not there."""
+        result = run("check-config", "--config", "config.yaml")
+        assert (result.exit_code, result.stdout) == (
+            2,
+            "config.yaml: cannot be read: No such file or directory\n",
+        )
+
     def test_no_file(self, here: Path) -> None:
-        """There is nothing to check in a file that is not there, whether it was named or not."""
-        for args in ([], ["--config", "config.yaml"]):
-            result = run("check-config", *args)
-            assert (result.exit_code, result.stdout) == (
-                2,
-                "config.yaml: cannot be read: No such file or directory\n",
-            )
+        """Without a file the defaults are checked, which is what serve uses, with what the environment says."""
+        result = run("check-config")
+        assert (result.exit_code, result.output) == (
+            0,
+            "there is no config.yaml here, defaults are used: ok\n",
+        )
+        result = run("check-config", RTSERVER__SEVER__PORT="1")
+        assert (result.exit_code, result.stdout) == (
+            2,
+            "sever: unknown key (from RTSERVER__SEVER__PORT); did you mean 'server'?\n",
+        )
 
     def test_a_key_of_the_wrong_kind(self, here: Path) -> None:
         """A public key that no token can be verified with is found without starting the server."""
@@ -110,6 +122,17 @@ class TestCheckConfig:
         result = run("check-config")
         assert result.exit_code == 0
         assert result.stderr == "warning: broker.url: is accepted, but has no effect in this version\n"
+
+    def test_variables_that_are_ignored(self, here: Path) -> None:
+        """A variable that looks like an override is said to be none, unless the file refers to it."""
+        text = "warning: the environment variable RTSERVER_SERVER_PORT is ignored; overrides are written"
+        for content in (None, "server: {name: n}\n"):
+            if content:
+                (here / "config.yaml").write_text(content)
+            result = run("check-config", RTSERVER_SERVER_PORT="1")
+            assert (result.exit_code, result.stderr) == (0, f"{text} RTSERVER__SERVER__PORT\n")
+        (here / "config.yaml").write_text("server: {port: '${RTSERVER_SERVER_PORT}'}\n")
+        assert run("check-config", RTSERVER_SERVER_PORT="1").stderr == ""
 
 
 class TestServe:
@@ -158,6 +181,9 @@ class TestServe:
         result = run("serve", "--workers", "2")
         assert result.exit_code == 2
         assert "not available in this version" in result.stderr
+        assert "more than 1 is not available in this version" in " ".join(
+            run("serve", "--help").output.split()
+        )
         assert served == []
 
     def test_its_exit_code_is_the_servers(self, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
