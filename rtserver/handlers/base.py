@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rtserver.auth.grants import Grants
+from rtserver.client import Client
 from rtserver.node import Node
+from rtserver.protocol.messages import Chat
+from rtserver.publisher import Published
 
 # What a stock client takes in one packet, and so in one answer.
 MAX_BINARY = 10
@@ -18,3 +21,16 @@ class Context:
     node: Node
     grants: Grants
     rooms_per_client: int | None
+
+
+async def say(context: Context, client: Client, event: str, request: Chat) -> Published:
+    """Publish a client's message under *event*, if it may."""
+    context.grants.check_publish(client, request.room)
+    return await context.node.say(
+        request.room,
+        event,
+        request.message,
+        sender=client,
+        skip=() if request.echo else (client.sid,),
+        **request.extra_data(),
+    )

@@ -13,7 +13,7 @@ from typing import Any
 
 from rtserver.transport import frames
 from rtserver.transport.frames import FrameReader, FrameViolation, unmask
-from rtserver.transport.lane import WEBSOCKET, LaneLimits, Receiver, Turn
+from rtserver.transport.lane import NOBODY, WEBSOCKET, LaneLimits, Receiver, Turn
 from rtserver.transport.outbound import Outbound
 
 # How long a peer may take to answer our close frame, and to take what was written before it.
@@ -30,22 +30,6 @@ class Wire:
         self.max_payload = max_payload
         self.turn = Turn()
         self.loop: asyncio.AbstractEventLoop | None = None
-
-
-class _Closing:
-    """The receiver of a line that is being closed: it hears nothing any more."""
-
-    def on_text(self, packet: str) -> None:
-        pass
-
-    def on_binary(self, data: bytes) -> None:
-        pass
-
-    def on_lost(self, reason: str) -> None:
-        pass
-
-
-_CLOSING = _Closing()
 
 
 class DirectLane(asyncio.Protocol):
@@ -66,7 +50,7 @@ class DirectLane(asyncio.Protocol):
     name = WEBSOCKET
 
     def __init__(self, wire: Wire) -> None:
-        self.receiver: Receiver = _CLOSING
+        self.receiver: Receiver = NOBODY
         self.transport: asyncio.Transport | None = None
         self.inflates = False
         self.deflates = False
@@ -96,7 +80,7 @@ class DirectLane(asyncio.Protocol):
 
     def write(self, out: Outbound, volatile: bool = False) -> None:
         """Queue the frames for the end of this turn."""
-        if self.receiver is _CLOSING:
+        if self.receiver is NOBODY:
             return
         if volatile and self._timer is not None:
             self._wire.limits.dropped_volatile += 1
@@ -121,7 +105,7 @@ class DirectLane(asyncio.Protocol):
 
     def _is_over_limit(self, transport: asyncio.Transport, more: int) -> bool:
         held = transport.get_write_buffer_size() + more
-        return held > self._wire.limits.max_bytes and self.receiver is not _CLOSING
+        return held > self._wire.limits.max_bytes and self.receiver is not NOBODY
 
     def pause_writing(self) -> None:
         """Start the clock: the peer's line is full."""
@@ -141,7 +125,7 @@ class DirectLane(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         """Stop the clock: the peer took enough."""
-        if self.receiver is not _CLOSING:
+        if self.receiver is not NOBODY:
             self._stop_timer()
 
     def _evict(self) -> None:
@@ -230,10 +214,10 @@ class DirectLane(asyncio.Protocol):
 
         Closing at once could reset the connection while the peer still sends, and lose it our last words.
         """
-        if self.receiver is _CLOSING:
+        if self.receiver is NOBODY:
             return
         self.flush()
-        self.receiver = _CLOSING
+        self.receiver = NOBODY
         self._stop_timer()
         if self.transport is None or self.transport.is_closing():
             return
@@ -247,7 +231,7 @@ class DirectLane(asyncio.Protocol):
 
     def abort(self) -> None:
         """Drop the connection and everything that waits for it."""
-        self.receiver = _CLOSING
+        self.receiver = NOBODY
         self._stop_timer()
         self._pending.clear()
         if self.transport is not None:
@@ -265,18 +249,18 @@ class DirectLane(asyncio.Protocol):
             self._connections.discard(self)
         self._stop_timer()
         self._pending.clear()
-        receiver, self.receiver = self.receiver, _CLOSING
+        receiver, self.receiver = self.receiver, NOBODY
         receiver.on_lost("transport close")
 
     def _closed_by_peer(self, payload: bytes) -> None:
         code = frames.close_code(payload)
         assert self.transport is not None
-        if self.receiver is not _CLOSING:
+        if self.receiver is not NOBODY:
             self.flush()
             self.transport.write(
                 frames.encode(frames.CLOSE, b"") if code is None else frames.encode_close(code)
             )
-        receiver, self.receiver = self.receiver, _CLOSING
+        receiver, self.receiver = self.receiver, NOBODY
         self._stop_timer()
         self._timer = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self.abort)
         self.transport.close()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rtserver.transport import packets, polling, requests
 from rtserver.transport.direct import DirectLane
-from rtserver.transport.lane import Lane
+from rtserver.transport.lane import NOBODY, Lane
 from rtserver.transport.origins import cors_headers
 from rtserver.transport.outbound import Outbound
 from rtserver.transport.polling import PollingLane, PollOverlapError
@@ -101,7 +101,7 @@ async def _polling(
 
 async def _open_polling(engine: EngineServer, scope: Scope) -> bytes:
     _check_admission(engine, scope)
-    lane = PollingLane(engine.limits, _NOBODY)
+    lane = PollingLane(engine.limits, NOBODY)
     session = await engine.open(lane, requests.environ_of(scope))
     if session is None:
         raise requests.forbidden("Connection refused")
@@ -161,9 +161,7 @@ async def _websocket(
 ) -> None:
     await receive()  # websocket.connect
     direct = scope.get("extensions", {}).get(DIRECT)
-    lane = (
-        DirectLane(engine.wire) if direct else AsgiLane(engine.limits, _NOBODY, engine.max_http_buffer_size)
-    )
+    lane = DirectLane(engine.wire) if direct else AsgiLane(engine.limits, NOBODY, engine.max_http_buffer_size)
     opening: Outbound | None = None
     upgrade: Upgrade | None = None
     if request.sid is None:
@@ -208,19 +206,3 @@ async def _open_websocket(engine: EngineServer, lane: Lane, scope: Scope) -> Ses
     if session is None:
         raise requests.forbidden("Connection refused")
     return session
-
-
-class _Nobody:
-    """The receiver of a lane that has no session yet."""
-
-    def on_text(self, packet: str) -> None:
-        pass
-
-    def on_binary(self, data: bytes) -> None:
-        pass
-
-    def on_lost(self, reason: str) -> None:
-        pass
-
-
-_NOBODY = _Nobody()

@@ -41,6 +41,21 @@ class Receiver(Protocol):
         """Learn, once, that the line is gone."""
 
 
+class _Nobody:
+    def on_text(self, packet: str) -> None:
+        pass
+
+    def on_binary(self, data: bytes) -> None:
+        pass
+
+    def on_lost(self, reason: str) -> None:
+        pass
+
+
+# The receiver of a lane that has no session yet, or no longer.
+NOBODY = _Nobody()
+
+
 class Lane(Protocol):
     """What a session needs of its transport. Nothing here blocks; everything is bounded by `LaneLimits`."""
 
