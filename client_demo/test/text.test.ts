@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { rows } from "../src/state/rows";
 import { received } from "../src/state/message";
+import { hue } from "../src/views/avatar";
 import { textParts } from "../src/views/format";
 
 const links = (text: string): string[] => textParts(text).flatMap(({ href }) => href ?? []);
@@ -32,4 +33,10 @@ test("a run of one person's messages stands together, a day and the first unread
     row.kind === "message" ? `${row.entry.id}${row.first ? " first" : ""}${row.last ? " last" : ""}` : row.kind,
   );
   expect(shown).toEqual(["day", "1 first", "2 last", "3 first last", "day", "4 first last", "new", "5 first last"]);
+});
+
+test("people have colours of their own, also when their names are alike", () => {
+  expect(hue("Bob")).not.toBe(hue("Robot"));
+  const colours = Array.from({ length: 800 }, (_, i) => hue(`user-${i}`));
+  for (let colour = 0; colour < 8; colour += 1) expect(colours.filter((it) => it === colour).length).toBeGreaterThan(60);
 });

@@ -7,10 +7,13 @@ export function avatar(clientId: string, name: string, size: "small" | "medium" 
   return h("span", { class: `avatar avatar-${size} hue-${hue(clientId)}`, "aria-hidden": "true" }, initials(name || clientId));
 }
 
+/** FNV-1a, and then its bits mixed: names that are alike must not end up alike. */
 export function hue(clientId: string): number {
-  let sum = 8;
-  for (const character of clientId) sum = (sum * 31 + (character.codePointAt(0) ?? 0)) % 9973;
-  return sum % HUES;
+  let hash = 0x811c9dc5;
+  for (const character of clientId) hash = Math.imul(hash ^ (character.codePointAt(0) ?? 0), 0x01000193);
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return ((hash ^ (hash >>> 16)) >>> 0) % HUES;
 }
 
 function initials(name: string): string {

@@ -12,9 +12,9 @@ const PATHS = {
   leave: "M10 4.5H6.5a2 2 0 0 0-2 2v11a2 2 0 0 0 2 2H10 M14.5 8l4.5 4-4.5 4 M19 12H9.5",
   plus: "M12 5v14 M5 12h14",
   link: "M10 14a4 4 0 0 0 5.7 0l3-3A4 4 0 0 0 13 5.3l-1 1 M14 10a4 4 0 0 0-5.7 0l-3 3A4 4 0 0 0 11 18.7l1-1",
-  sun: "M12 16a4 4 0 1 0 0-8 4 4 0 0 0 0 8z M12 3v1.5 M12 19.5V21 M3 12h1.5 M19.5 12H21 M5.6 5.6l1.1 1.1 M17.3 17.3l1.1 1.1 M5.6 18.4l1.1-1.1 M17.3 6.7l1.1-1.1",
+  sun: "M12 16a4 4 0 1 0 0-8 4 4 0 0 0 0 8z M12 2.5V5 M12 19v2.5 M2.5 12H5 M19 12h2.5 M5.3 5.3 7 7 M17 17l1.7 1.7 M5.3 18.7 7 17 M17 7l1.7-1.7",
   moon: "M19.5 14.5A8 8 0 0 1 9.5 4.5a8 8 0 1 0 10 10z",
-  screen: "M4 5h16v11H4z M9 20h6 M12 16v4",
+  contrast: "M12 20.5a8.5 8.5 0 1 0 0-17 8.5 8.5 0 0 0 0 17z",
   down: "M12 5v14 M6 13l6 6 6-6",
   retry: "M19.5 12a7.5 7.5 0 1 1-2.2-5.3L19.5 9 M19.5 4.5V9H15",
   check: "M5 12.5 10 17.5 19.5 7",
@@ -24,12 +24,17 @@ const PATHS = {
   signout: "M14 4.5h3.5a2 2 0 0 1 2 2v11a2 2 0 0 1-2 2H14 M9.5 8 5 12l4.5 4 M5 12h9.5",
 };
 
+/** What of an icon is an area rather than a stroke. */
+const AREAS: Partial<Record<IconName, string>> = { contrast: "M12 3.5a8.5 8.5 0 0 1 0 17z" };
+
 export type IconName = keyof typeof PATHS;
 
 export function icon(name: IconName, size = 20): SVGElement {
+  const area = AREAS[name];
   return svg(
     "svg",
     { class: "icon", viewBox: "0 0 24 24", width: size, height: size, "aria-hidden": "true", focusable: "false" },
     svg("path", { d: PATHS[name] }),
+    ...(area === undefined ? [] : [svg("path", { d: area, fill: "currentcolor" })]),
   );
 }

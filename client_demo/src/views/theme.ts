@@ -4,10 +4,10 @@ import { h } from "./dom";
 import { icon, type IconName } from "./icons";
 
 const NEXT: Record<Theme, Theme> = { system: "light", light: "dark", dark: "system" };
-const LOOK: Record<Theme, { icon: IconName; label: string }> = {
-  system: { icon: "screen", label: "Theme: as the system" },
-  light: { icon: "sun", label: "Theme: light" },
-  dark: { icon: "moon", label: "Theme: dark" },
+const LOOK: Record<Theme, { icon: IconName; name: string }> = {
+  system: { icon: "contrast", name: "same as the system" },
+  light: { icon: "sun", name: "light" },
+  dark: { icon: "moon", name: "dark" },
 };
 
 export function applyTheme(theme: Theme): void {
@@ -17,8 +17,9 @@ export function applyTheme(theme: Theme): void {
 export function themeButton(memory: Memory): HTMLElement {
   const button = h("button", { class: "icon-button", type: "button" });
   const show = (): void => {
-    const { icon: name, label } = LOOK[memory.theme];
-    button.replaceChildren(icon(name));
+    const look = LOOK[memory.theme];
+    const label = `Colours: ${look.name}. Change to ${LOOK[NEXT[memory.theme]].name}`;
+    button.replaceChildren(icon(look.icon));
     button.setAttribute("aria-label", label);
     button.title = label;
     applyTheme(memory.theme);
