@@ -6,6 +6,8 @@ import { h, setText } from "./dom";
 import { icon } from "./icons";
 import { themeButton } from "./theme";
 
+const NAME_HINT = "Others see it, and write to you by it.";
+
 export interface Prefilled {
   name: string;
   room: string;
@@ -25,7 +27,7 @@ export function loginView(store: Store, session: Session, memory: Memory, prefil
     "details",
     { class: "login-token" },
     h("summary", {}, "Use an access token"),
-    field("token", "Access token", token, "A JWT, such as rtserver token --user ada prints."),
+    field("token", "Access token", token, "A JWT, such as ", h("code", {}, "rtserver token --user ada"), " prints."),
   );
   const submit = h("button", { class: "button primary wide", type: "submit" });
   const problem = h("div", { class: "login-problem", role: "alert" });
@@ -34,16 +36,24 @@ export function loginView(store: Store, session: Session, memory: Memory, prefil
     event.preventDefault();
     if (store.state.status.phase === "connecting") return session.end();
     const rooms = [room.value.trim()].filter(Boolean);
-    if (name.value.trim()) session.start({ name: name.value.trim(), token: token.value.trim(), rooms });
+    if (name.value.trim() || token.value.trim()) session.start({ name: name.value.trim(), token: token.value.trim(), rooms });
     else name.focus();
   };
+  const nameField = field("name", "Your name", name, NAME_HINT);
+  const withOrWithout = (): void => {
+    const named = token.value.trim() !== "";
+    name.required = !named;
+    name.placeholder = named ? "" : "Ada";
+    setText(nameField.querySelector(".hint") as Element, named ? "Not needed: the name in the token is used." : NAME_HINT);
+  };
+  token.addEventListener("input", withOrWithout);
 
   const form = h(
     "form",
     { class: "login-card", onsubmit },
     h("div", { class: "login-brand" }, h("span", { class: "brand-mark" }, icon("logo", 26)), h("h1", {}, "rtserver")),
     h("p", { class: "login-lead" }, "Rooms, presence and private messages, live from this server."),
-    field("name", "Your name", name, "Others see it, and write to you by it."),
+    nameField,
     field("room", "First room", room, "You can join more of them later."),
     withToken,
     problem,
@@ -70,13 +80,13 @@ function said({ phase, attempt, goodbye }: Store["state"]["status"]): string {
   return attempt > 0 ? `No answer from the server yet. Trying again (attempt ${attempt + 1})…` : phase === "connecting" ? "Connecting…" : "";
 }
 
-function field(id: string, label: string, input: HTMLElement, hint: string): HTMLElement {
+function field(id: string, label: string, input: HTMLElement, ...hint: (string | Node)[]): HTMLElement {
   input.setAttribute("aria-describedby", `${id}-hint`);
   return h(
     "div",
     { class: "field" },
     h("label", { for: id }, label),
     input,
-    h("p", { class: "hint", id: `${id}-hint` }, hint),
+    h("p", { class: "hint", id: `${id}-hint` }, ...hint),
   );
 }
