@@ -25,9 +25,11 @@ const asked = { name: query.get("name")?.trim() ?? "", rooms: query.getAll("room
 Object.defineProperty(window, "rt", { get: () => session.client });
 applyTheme(memory.theme);
 store.dispatch({ type: "known_rooms", rooms: memory.knownRooms });
-document.addEventListener("visibilitychange", () =>
-  store.dispatch({ type: "visible", visible: document.visibilityState === "visible" }),
-);
+document.addEventListener("visibilitychange", () => {
+  store.dispatch({ type: "visible", visible: document.visibilityState === "visible" });
+  session.looked();
+});
+window.addEventListener("focus", () => session.looked());
 
 const login = loginView(store, session, memory, { name: asked.name, room: asked.rooms[0] ?? "lobby" });
 const chat = chatView(store, session, memory);

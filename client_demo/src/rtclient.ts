@@ -16,7 +16,10 @@ import { io, type ManagerOptions, type Socket, type SocketOptions } from "socket
 
 // ---------------------------------------------------------------------------------------------- what is sent around
 
-/** The reasons a server gives; `not_connected` and `timeout` are this client's own. */
+/**
+ * The reasons a server gives, a closed list. `token_revoked` is for a later version; `not_connected` and `timeout` of an
+ * RtError are this client's own.
+ */
 export type Reason =
   | "bad_request" | "unauthorized" | "forbidden" | "not_found" | "unknown_event" | "not_a_member"
   | "message_too_large" | "rate_limited" | "too_many_connections" | "too_many_rooms" | "room_full"
@@ -53,7 +56,8 @@ export interface Member {
 export interface Publication {
   id: string;
   room: string | null;
-  sender: string;
+  /** The sender's client_id; null for what code in the server says, as SYSTEM. */
+  sender: string | null;
   username: string;
   message: string;
   data?: unknown;
@@ -61,14 +65,27 @@ export interface Publication {
   offset: number;
 }
 
-/** A publication in a room's history, with the event it was sent as; a backend may have chosen any name. */
-export interface Recorded extends Publication {
-  event: string;
+/** A message in a room's history, with the event it was sent as. */
+export interface RecordedMessage extends Publication {
+  event: "chat" | "broadcast";
 }
+
+/** An event of its own name that code in the server published: `data` is whatever that code says. */
+export interface RecordedEvent {
+  event: string;
+  id: string;
+  room: string;
+  data: unknown;
+  offset: number;
+}
+
+/** What a room's history holds. `"message" in it` tells a message from another event. */
+export type Recorded = RecordedMessage | RecordedEvent;
 
 export interface PrivateMessage {
   id: string;
-  sender: string;
+  /** Null for what code in the server says, as SYSTEM. */
+  sender: string | null;
   username: string;
   to: string;
   message: string;
@@ -115,15 +132,6 @@ export interface Welcome {
   expires_at: string | null;
 }
 
-export interface Notification {
-  id: string;
-  type: "info" | "warning" | "error" | "success";
-  title: string;
-  message: string;
-  data?: unknown;
-  timestamp: string;
-}
-
 export interface Joined {
   room: string;
   /** At most 100 of them; `count` is exact. */
@@ -141,16 +149,51 @@ export interface Published {
   timestamp: string;
 }
 
+/** One page of a room's members. */
 export interface Presence {
   members: Member[];
+  /** How many there are in all. */
   count: number;
+  /** The cursor of the next page; left out on the last one. */
+  next?: string;
 }
+
+export interface History {
+  /** Oldest first. */
+  messages: Recorded[];
+  /** The room's latest offset. */
+  offset: number;
+  /** False when something after `since` is missing. */
+  complete: boolean;
+}
+
+/**
+ * What `socket.send` takes: an object names its event by `message_type` or `type` and is a `chat` without either, text
+ * that is a JSON object is the same object, and any other text or scalar is a broadcast to everybody.
+ */
+export type Envelope = string | number | boolean | null | { message_type?: string; type?: string; [field: string]: unknown };
 
 interface JoinOptions {
   /** How many of the latest publications to send along. */
   history?: number;
   /** Send what was published after this offset. */
   since?: number;
+}
+
+interface PresenceOptions {
+  /** How many members at once: 1 to 1000, 100 by default. */
+  limit?: number;
+  /** `next` of the page before. */
+  cursor?: string;
+}
+
+interface HistoryOptions {
+  /** The latest so many: 1 to 1000, 100 by default. */
+  limit?: number;
+  /** Only what came after this offset. */
+  since?: number;
+  /** Only what came before this offset. */
+  before?: number;
 }
 
 interface PublishOptions {
@@ -172,10 +215,14 @@ export interface ClientToServerEvents {
   ) => void;
   typing: (payload: { room: string; is_typing: boolean }, ack?: Answer) => void;
   ping: (payload: unknown, ack?: Answer<{ pong: true; timestamp: string }>) => void;
-  presence: (payload: { room: string }, ack?: Answer<Presence>) => void;
+  presence: (payload: { room: string } & PresenceOptions, ack?: Answer<Presence>) => void;
+  history: (payload: { room: string } & HistoryOptions, ack?: Answer<History>) => void;
   rooms: (payload: object, ack?: Answer<{ rooms: string[] }>) => void;
+  /** The envelope that `socket.send` emits; its acknowledgement is that of the event inside. */
+  message: (envelope: Envelope, ack?: Answer<any>) => void;
 }
 
+/** Code in your server may send events of other names: add them here. */
 export interface ServerToClientEvents {
   welcome: (payload: Welcome) => void;
   chat: (payload: Publication) => void;
@@ -186,9 +233,6 @@ export interface ServerToClientEvents {
   user_typing: (payload: Typing) => void;
   client_connected: (payload: ConnectionChange) => void;
   client_disconnected: (payload: ConnectionChange) => void;
-  notification: (payload: Notification & { topic: string }) => void;
-  new_notification: (payload: Notification & { user: string }) => void;
-  token_expiring: (payload: { expires_at: string }) => void;
   disconnecting_by_server: (payload: Goodbye) => void;
   pong: (payload: { timestamp: string }) => void;
   error: (payload: ErrorBody & { event: string }) => void;
@@ -235,7 +279,8 @@ export interface Auth {
 export interface RtClientOptions {
   /** Where the server is; the page's own origin by default. */
   url?: string;
-  auth?: Auth;
+  /** Who one is. A function is asked at every attempt to connect, so that it can give a fresh token. */
+  auth?: Auth | ((send: (auth: Auth) => void) => void);
   /** Milliseconds to wait for an acknowledgement. */
   timeout?: number;
   /** Anything else socket.io-client takes. */
@@ -362,12 +407,26 @@ export class RtClient {
     return performance.now() - start;
   }
 
-  presence(room: string): Promise<Presence> {
-    return this.#ask((socket, done) => socket.emit("presence", { room }, done));
+  /** Who is in a room, a page at a time: ask again with `cursor: page.next` until there is no `next`. */
+  presence(room: string, options: PresenceOptions = {}): Promise<Presence> {
+    return this.#ask((socket, done) => socket.emit("presence", { room, ...options }, done));
+  }
+
+  /** What was said in a room. */
+  history(room: string, options: HistoryOptions = {}): Promise<History> {
+    return this.#ask((socket, done) => socket.emit("history", { room, ...options }, done));
   }
 
   async rooms(): Promise<string[]> {
     return (await this.#ask<{ rooms: string[] }>((socket, done) => socket.emit("rooms", {}, done))).rooms;
+  }
+
+  /**
+   * Sends an envelope, as `socket.send` does; what comes back is the acknowledgement of the event inside. A room that
+   * is joined this way is not joined again after a reconnect: use join() for that.
+   */
+  send<T = object>(envelope: Envelope): Promise<T> {
+    return this.#ask<T>((socket, done) => socket.emit("message", envelope, done));
   }
 
   /** Sends one request and turns its acknowledgement into a promise. */

@@ -25,11 +25,18 @@ export interface Credentials {
 const HISTORY = 50;
 const PING_EVERY = 3_000;
 const PRESENCE_EVERY = 10_000;
+/** Nobody hears of a second tab, so signs of life are taken for a reason to ask; in a busy room not for every one. */
+const PRESENCE_SOON = 300;
+const PRESENCE_PAUSE = 2_000;
+
+/** Sending the same again cannot help. */
+const FINAL: readonly string[] = ["message_too_large", "bad_request"];
 
 export class Session {
   #client: RtClient | null = null;
   #timers: ReturnType<typeof setInterval>[] = [];
-  #askedPresence: ReturnType<typeof setTimeout> | undefined;
+  #presenceTimer: ReturnType<typeof setTimeout> | undefined;
+  #presenceAskedAt = 0;
   /** Signed in by a token, which is not kept: a reloaded tab asks again. */
   #secret = false;
   #keys = 0;
@@ -48,23 +55,24 @@ export class Session {
   start({ name, token, rooms }: Credentials): void {
     this.#stop();
     this.#secret = token !== "";
-    this.memory.name = name;
-    const client = new RtClient({ auth: token ? { token, name } : { client_id: name, name } });
+    if (name) this.memory.name = name;
+    const client = new RtClient({ auth: token ? { token, ...(name && { name }) } : { client_id: name, name } });
     this.#client = client;
     this.#listen(client);
     client.onStatus((status) => {
       if (this.#client !== client) return;
       const first = status.phase === "connected" && this.store.state.me === null;
-      if (first) this.#welcomed(name, name, false);
+      // A server may be set to welcome nobody.
+      if (first) this.#welcomed(name || "you", name || "you", false);
       this.store.dispatch({ type: "status", status });
       if (first) rooms.forEach((room, i) => void this.join(room, i === 0));
       if (status.phase === "connected") this.#connected(client, first);
+      else this.#typing.over();
     });
     client.onRejoin((room, result) => this.#rejoined(room, result));
     this.#timers = [
       setInterval(() => void this.#measure(), PING_EVERY),
-      setInterval(() => void this.#askPresence(currentConversation(this.store.state)), PRESENCE_EVERY),
-      setInterval(() => this.#expireTyping(), 1_000),
+      setInterval(() => this.looked(), PRESENCE_EVERY),
     ];
     client.connect();
   }
@@ -77,7 +85,8 @@ export class Session {
 
   #stop(): void {
     this.#timers.forEach(clearInterval);
-    clearTimeout(this.#askedPresence);
+    clearTimeout(this.#presenceTimer);
+    this.#presenceTimer = undefined;
     this.#typing.stop();
     const client = this.#client;
     // Forgotten first, so that its last change of state is not ours any more.
@@ -89,18 +98,34 @@ export class Session {
     this.#client?.connect();
   }
 
-  async join(name: string, open = true): Promise<boolean> {
+  async join(name: string, open = true): Promise<void> {
+    const error = await this.enter(name, open);
+    if (error) this.#toastError(`Could not join ${name}`, error);
+  }
+
+  /** Joins a room; what stood in the way is for the caller to show. */
+  async enter(name: string, open = true): Promise<RtError | null> {
     const id = roomId(name);
     if (open && this.store.state.conversations.some((it) => it.id === id)) {
       this.open(id);
-      return true;
+      return null;
     }
-    const joined = await this.#attempt(`Could not join ${name}`, (client) => client.join(name, { history: HISTORY }));
-    if (!joined) return false;
-    this.store.dispatch({ type: "joined", joined, open });
-    this.store.dispatch({ type: "known_rooms", rooms: this.memory.remember(joined.room) });
-    this.#saveTab();
-    return true;
+    try {
+      const joined = await this.#client?.join(name, { history: HISTORY });
+      if (!joined) return null;
+      this.store.dispatch({ type: "joined", joined, open });
+      this.store.dispatch({ type: "known_rooms", rooms: this.memory.remember(joined.room) });
+      this.#saveTab();
+      return null;
+    } catch (error) {
+      if (!(error instanceof RtError)) throw error;
+      return error;
+    }
+  }
+
+  /** Somebody looks at the page: what nobody announces, such as a member's second tab, is asked for. */
+  looked(): void {
+    if (this.store.state.visible) this.#presenceSoon(this.store.state.current);
   }
 
   /** Leaves a room, or puts a direct conversation away. */
@@ -129,7 +154,7 @@ export class Session {
   say(text: string): void {
     const { current, me } = this.store.state;
     if (!me) return;
-    this.#typing.sent();
+    this.#typing.over();
     const message: Message = {
       kind: "message",
       key: this.#key("mine"),
@@ -156,9 +181,16 @@ export class Session {
     this.store.dispatch({ type: "discarded", id, key });
   }
 
-  typed(): void {
+  /** Puts a message that was not sent back into the composer. */
+  edit(id: ConversationId, key: string): void {
+    this.store.dispatch({ type: "taken_back", id, key });
+  }
+
+  /** A key was pressed in the composer, which is `empty` after that or not. */
+  typed(empty: boolean): void {
     const { kind, target } = currentConversation(this.store.state);
-    if (kind === "room") this.#typing.touch(target);
+    if (empty) this.#typing.stop();
+    else if (kind === "room") this.#typing.touch(target);
   }
 
   toast(tone: Toast["tone"], title: string, text: string): void {
@@ -181,8 +213,10 @@ export class Session {
       this.store.dispatch({ type: "sent", id, key, receipt });
     } catch (error) {
       if (!(error instanceof RtError)) throw error;
-      this.store.dispatch({ type: "delivery", id, key, delivery: "failed", note: `${error.reason}: ${error.message}` });
-      this.#toastError("Not sent", error);
+      const delivery = FINAL.includes(error.reason) ? "refused" : "failed";
+      this.store.dispatch({ type: "delivery", id, key, delivery, note: `${error.reason}: ${error.message}` });
+      // The message itself says it where it can be seen.
+      if (this.store.state.current !== id) this.#toastError(`Not sent to ${conversation.title}`, error);
     }
   }
 
@@ -226,7 +260,8 @@ export class Session {
     client.on("broadcast", (publication) => this.#published(publication, true));
     client.on("private", (payload) => {
       const message = received(payload, this.#me());
-      const peer = message.mine ? payload.to : payload.sender;
+      // What code in the server says privately stands in a conversation with it.
+      const peer = message.mine ? payload.to : (payload.sender ?? payload.username);
       const title = message.mine ? {} : { title: payload.username };
       store.dispatch({ type: "said", id: directId(peer), message, ...title });
     });
@@ -238,18 +273,12 @@ export class Session {
     client.on("user_typing", ({ room, client_id, username, is_typing }) => {
       const until = Date.now() + TYPING_LASTS;
       store.dispatch({ type: "typing", room, clientId: client_id, name: username, until, isTyping: is_typing });
+      if (is_typing) setTimeout(() => this.#expireTyping(), TYPING_LASTS + 50);
+      this.#presenceSoon(roomId(room));
     });
     for (const event of ["client_connected", "client_disconnected"] as const) {
       client.on(event, ({ message, timestamp }) => this.#notice(EVERYONE, message, moment(timestamp)));
     }
-    for (const event of ["notification", "new_notification"] as const) {
-      client.on(event, ({ type, title, message }: { type: Toast["tone"]; title: string; message: string }) =>
-        this.toast(type, title, message),
-      );
-    }
-    client.on("token_expiring", ({ expires_at }) =>
-      this.toast("warning", "Your token expires", `At ${new Date(expires_at).toLocaleTimeString()} the server will disconnect you.`),
-    );
     client.on("error", (body) => {
       // Whether others see us typing is not worth a warning.
       if (body.event !== "typing") this.#toastError(`${body.event} was refused`, RtError.from(body));
@@ -260,15 +289,15 @@ export class Session {
     const { room } = publication;
     const id = room === null ? EVERYONE : roomId(room);
     this.store.dispatch({ type: "said", id, message: received(publication, this.#me(), broadcast) });
+    this.#presenceSoon(id);
   }
 
   #memberJoined({ room, client_id, name, count, message, timestamp }: RoomChange): void {
     const member = { client_id, name, verified: false, connections: 1, joined_at: timestamp };
     this.store.dispatch({ type: "member_joined", room, member, count });
     this.#notice(roomId(room), message, moment(timestamp));
-    // The announcement does not say whether the newcomer is verified. Many may come at once, so this waits a little.
-    clearTimeout(this.#askedPresence);
-    this.#askedPresence = setTimeout(() => void this.#askPresence(this.#conversation(roomId(room))), 400);
+    // The announcement does not say whether the newcomer is verified.
+    this.#presenceSoon(roomId(room));
   }
 
   #welcomed(clientId: string, name: string, verified: boolean): void {
@@ -284,9 +313,20 @@ export class Session {
     }
   }
 
+  /** Asks who is in the room on screen, once for many reasons at a time. Others are asked about when they are opened. */
+  #presenceSoon(id: ConversationId): void {
+    if (id !== this.store.state.current || this.#presenceTimer !== undefined) return;
+    const wait = Math.max(PRESENCE_SOON, this.#presenceAskedAt + PRESENCE_PAUSE - Date.now());
+    this.#presenceTimer = setTimeout(() => {
+      this.#presenceTimer = undefined;
+      void this.#askPresence(currentConversation(this.store.state));
+    }, wait);
+  }
+
   async #askPresence(conversation: Conversation | undefined): Promise<void> {
     if (conversation?.kind !== "room") return;
     const room = conversation.target;
+    this.#presenceAskedAt = Date.now();
     try {
       const presence = await this.#client?.presence(room);
       if (presence) this.store.dispatch({ type: "presence", room, presence });
@@ -303,20 +343,8 @@ export class Session {
 
   // ------------------------------------------------------------------------------------------------------- helpers
 
-  async #attempt<T>(what: string, run: (client: RtClient) => Promise<T>): Promise<T | null> {
-    if (!this.#client) return null;
-    try {
-      return await run(this.#client);
-    } catch (error) {
-      if (!(error instanceof RtError)) throw error;
-      this.#toastError(what, error);
-      return null;
-    }
-  }
-
   #toastError(title: string, error: RtError): void {
-    const wait = error.retryAfter === undefined ? "" : ` Try again in ${Math.ceil(error.retryAfter)} s.`;
-    this.toast("error", `${title} (${error.reason})`, error.message.replace(/[.\s]*$/u, ".") + wait);
+    this.toast("error", `${title} (${error.reason})`, sentence(error));
   }
 
   #notice(id: ConversationId, text: string, at: number): void {
@@ -343,6 +371,12 @@ export class Session {
   }
 }
 
+/** What the server said, for people. */
+export function sentence({ message, retryAfter }: RtError): string {
+  const wait = retryAfter === undefined ? "" : ` Try again in ${Math.ceil(retryAfter)} s.`;
+  return message.replace(/[.\s]*$/u, ".") + wait;
+}
+
 async function deliver(
   client: RtClient,
   { kind, target }: Conversation,
@@ -358,5 +392,5 @@ async function deliver(
     return { id, at: moment(timestamp), note: "" };
   }
   const { id, timestamp, recipients } = await client.broadcast(text, { echo: false });
-  return { id, at: moment(timestamp), note: `reached ${recipients}` };
+  return { id, at: moment(timestamp), note: `heard by ${recipients === 0 ? "nobody" : recipients}` };
 }

@@ -1,9 +1,9 @@
 /** Tells a room that one is typing: once at the start, again while it lasts, and once when it is over. */
 
 /** Others forget us after `TYPING_LASTS`, so we say it again before that. */
-const REPEAT = 2_500;
+const REPEAT = 2_000;
 const IDLE = 3_000;
-export const TYPING_LASTS = 6_000;
+export const TYPING_LASTS = 4_000;
 
 export class TypingSignal {
   #room: string | null = null;
@@ -26,11 +26,11 @@ export class TypingSignal {
 
   stop(): void {
     if (this.#room !== null) this.tell(this.#room, false);
-    this.sent();
+    this.over();
   }
 
-  /** The message itself tells the others that the typing is over. */
-  sent(): void {
+  /** Nothing to tell: the message itself says that the typing is over, and so does the end of the connection. */
+  over(): void {
     clearTimeout(this.#idle);
     this.#room = null;
   }

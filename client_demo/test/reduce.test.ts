@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { Joined, Publication, Recorded } from "../src/rtclient";
+import type { Joined, Publication, Recorded, RecordedMessage } from "../src/rtclient";
 import type { Action } from "../src/state/action";
 import { EVERYONE, directId, roomId, type Message } from "../src/state/conversation";
 import { received } from "../src/state/message";
@@ -10,7 +10,7 @@ import { initialState, type State } from "../src/state/state";
 const publication = (id: string, more: Partial<Publication> = {}): Publication => ({
   id, room: "lobby", sender: "ben", username: "Ben", message: "hello", timestamp: "2025-01-01T00:00:00.000Z", offset: 1, ...more,
 });
-const recorded = (id: string, more: Partial<Recorded> = {}): Recorded => ({ ...publication(id), event: "chat", ...more });
+const recorded = (id: string, more: Partial<RecordedMessage> = {}): RecordedMessage => ({ ...publication(id), event: "chat", ...more });
 const said = (id: string): Message => received(publication(id), "ada");
 const joined = (room: string, more: Partial<Joined> = {}): Action => ({
   type: "joined", open: true, joined: { room, members: [], count: 1, offset: 0, history: [], recovered: false, ...more },
@@ -28,8 +28,20 @@ test("a joined room is opened and shows what was said before", () => {
 });
 
 test("what a backend put into the history in a shape of its own is left out", () => {
-  const history = [recorded("1"), { id: "2", progress: 5 } as unknown as Recorded];
+  const history: Recorded[] = [recorded("1"), { event: "progress", id: "2", room: "lobby", data: 5, offset: 2 }];
   expect(currentConversation(after(joined("lobby", { history }))).entries).toHaveLength(1);
+});
+
+test("what code in the server said belongs to the history", () => {
+  const state = after(joined("lobby", { history: [recorded("1", { sender: null, username: "SYSTEM" })] }));
+  expect(currentConversation(state).entries).toMatchObject([{ sender: null, name: "SYSTEM", mine: false }]);
+});
+
+test("a refused message goes back to where one writes", () => {
+  const id = roomId("lobby");
+  const state = after(joined("lobby"), { type: "said", id, message: said("1") }, { type: "taken_back", id, key: "1" });
+  expect(state.takenBack).toEqual({ id, text: "hello" });
+  expect(currentConversation(state).entries).toEqual([]);
 });
 
 test("messages elsewhere are unread until their room is opened", () => {
@@ -71,6 +83,7 @@ test("somebody who speaks, leaves or falls silent is not typing any more", () =>
   expect(line(reduce(state, { type: "member_left", room: "lobby", clientId: "ben", count: 1 }))).toBe("");
   expect(line(reduce(state, { type: "typing_expired", now: 10 }))).toBe("");
   expect(line(reduce(state, { type: "typing_expired", now: 9 }))).toBe("Ben is typing…");
+  expect(line(reduce(state, { type: "status", status: { ...state.status, phase: "reconnecting" } }))).toBe("");
 });
 
 test("the same warning is not shown twice at a time", () => {

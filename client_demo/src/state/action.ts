@@ -18,6 +18,7 @@ export type Action =
   | { type: "sent"; id: ConversationId; key: string; receipt: Pick<Message, "id" | "at" | "note"> }
   | { type: "delivery"; id: ConversationId; key: string; delivery: Delivery; note?: string }
   | { type: "discarded"; id: ConversationId; key: string }
+  | { type: "taken_back"; id: ConversationId; key: string }
   | { type: "member_joined"; room: string; member: Member; count: number }
   | { type: "member_left"; room: string; clientId: string; count: number }
   | { type: "presence"; room: string; presence: Presence }

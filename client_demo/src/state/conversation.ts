@@ -7,8 +7,11 @@ export const EVERYONE = "everyone";
 export const roomId = (room: string): ConversationId => `room:${room}`;
 export const directId = (clientId: string): ConversationId => `direct:${clientId}`;
 
-/** `waiting` was never handed to the server; `failed` was refused, or may have got lost on the way. */
-export type Delivery = "sending" | "sent" | "waiting" | "failed";
+/**
+ * `waiting` was never handed to the server; `failed` did not get through, or may have got lost on the way; `refused` will
+ * never be taken as it is.
+ */
+export type Delivery = "sending" | "sent" | "waiting" | "failed" | "refused";
 
 export interface Message {
   kind: "message";
@@ -16,7 +19,8 @@ export interface Message {
   key: string;
   /** The server's id, which sorts by time; null until it has given one. */
   id: string | null;
-  sender: string;
+  /** Null for what code in the server says. */
+  sender: string | null;
   name: string;
   text: string;
   at: number;

@@ -1,5 +1,5 @@
 /** What the server sends, as entries of a conversation. */
-import type { PrivateMessage, Publication, Recorded } from "../rtclient";
+import type { PrivateMessage, Publication, Recorded, RecordedMessage } from "../rtclient";
 import type { Message } from "./conversation";
 
 /** `broadcast` tells apart what was sent as `broadcast` from what was sent as `chat` or `private`. */
@@ -20,9 +20,9 @@ export function received(from: Publication | PrivateMessage, me: string, broadca
 }
 
 /** A room's history also holds what backends published under names and in shapes of their own. */
-export function isPublication(value: unknown): value is Recorded {
-  const it = value as Partial<Recorded> | null;
-  return typeof it?.id === "string" && typeof it.message === "string" && typeof it.sender === "string";
+export function isMessage(value: Recorded): value is RecordedMessage {
+  const it = value as Partial<RecordedMessage> | null;
+  return typeof it?.id === "string" && typeof it.message === "string" && (it.sender === null || typeof it.sender === "string");
 }
 
 export function moment(timestamp: string): number {

@@ -1,8 +1,10 @@
 /** The next state after something happened. Pure: no clock, no DOM, no socket. */
+import type { Presence } from "../rtclient";
 import type { Action } from "./action";
 import {
   EVERYONE,
   conversation,
+  find,
   roomId,
   withDelivery,
   withEntry,
@@ -14,7 +16,7 @@ import {
   type Entry,
   type Message,
 } from "./conversation";
-import { isPublication, received } from "./message";
+import { isMessage, received } from "./message";
 import { initialState, type State } from "./state";
 
 const KEPT_ROUND_TRIPS = 30;
@@ -26,8 +28,8 @@ export function reduce(state: State, action: Action): State {
       return {
         ...state,
         status: action.status,
-        // A measurement says nothing about the connection after the next one.
-        roundTrips: action.status.phase === "connected" ? state.roundTrips : [],
+        // A measurement says nothing about the connection after the next one, and who typed will not tell us the end.
+        ...(action.status.phase !== "connected" && { roundTrips: [], conversations: state.conversations.map(silent) }),
       };
     case "round_trip":
       return { ...state, roundTrips: [...state.roundTrips, action.ms].slice(-KEPT_ROUND_TRIPS) };
@@ -57,6 +59,12 @@ export function reduce(state: State, action: Action): State {
       return changeEntries(state, action.id, (entries) => withDelivery(entries, action.key, action.delivery, action.note));
     case "discarded":
       return changeEntries(state, action.id, (entries) => entries.filter(({ key }) => key !== action.key));
+    case "taken_back": {
+      const { id, key } = action;
+      const message = state.conversations.flatMap((it) => (it.id === id ? (find(it.entries, key) ?? []) : []))[0];
+      if (!message) return state;
+      return reduce({ ...state, takenBack: { id, text: message.text } }, { type: "discarded", id, key });
+    }
     case "member_joined":
       return change(state, roomId(action.room), (it) => ({
         ...it,
@@ -71,7 +79,7 @@ export function reduce(state: State, action: Action): State {
         count: action.count,
       }));
     case "presence":
-      return change(state, roomId(action.room), (it) => ({ ...it, ...action.presence }));
+      return change(state, roomId(action.room), (it) => withPresence(it, action.presence));
     case "typing": {
       const { clientId, name, until, isTyping } = action;
       return change(state, roomId(action.room), (it) => ({
@@ -119,6 +127,15 @@ function opened(state: State, id: ConversationId): State {
   return seen({ ...left, current: id });
 }
 
+function silent(it: Conversation): Conversation {
+  return it.typists.length === 0 ? it : { ...it, typists: [] };
+}
+
+/** Mostly nothing has changed, and then nothing is drawn anew. */
+function withPresence(it: Conversation, { members, count }: Presence): Conversation {
+  return it.count === count && JSON.stringify(it.members) === JSON.stringify(members) ? it : { ...it, members, count };
+}
+
 function closed(state: State, id: ConversationId): State {
   const index = state.conversations.findIndex((it) => it.id === id);
   const conversations = state.conversations.filter((it) => it.id !== id);
@@ -130,7 +147,7 @@ function closed(state: State, id: ConversationId): State {
 function joined(state: State, { joined: { room, members, count, history }, open }: Action & { type: "joined" }): State {
   const id = roomId(room);
   const me = state.me?.clientId ?? "";
-  const past = history.filter(isPublication).map((publication) => received(publication, me, publication.event === "broadcast"));
+  const past = history.filter(isMessage).map((publication) => received(publication, me, publication.event === "broadcast"));
   const next = change(ensured(state, id), id, (it) => ({
     ...it,
     members,
@@ -145,8 +162,8 @@ function arrived(state: State, id: ConversationId, message: Message): State {
   const viewed = state.current === id && state.visible;
   return change(state, id, (it) => {
     const entries = withEntry(it.entries, message);
-    if (entries === it.entries) return it;
     const typists = it.typists.filter(({ clientId }) => clientId !== message.sender);
+    if (entries === it.entries) return { ...it, typists };
     if (viewed || message.mine) return { ...it, entries, typists, firstUnread: message.mine ? null : it.firstUnread };
     return { ...it, entries, typists, unread: it.unread + 1, firstUnread: it.firstUnread ?? message.key };
   });

@@ -28,6 +28,8 @@ export interface State {
   /** Rooms one was in before, newest first. */
   knownRooms: readonly string[];
   toasts: readonly Toast[];
+  /** A message that was taken back to be written anew, until the next one is. */
+  takenBack: { id: ConversationId; text: string } | null;
 }
 
 export const initialState: State = {
@@ -39,4 +41,5 @@ export const initialState: State = {
   visible: true,
   knownRooms: [],
   toasts: [],
+  takenBack: null,
 };

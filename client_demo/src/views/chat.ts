@@ -6,6 +6,7 @@ import { composerView } from "./composer";
 import { connectionBanner } from "./connection";
 import { h } from "./dom";
 import { headerView } from "./header";
+import { aloneHint } from "./invite";
 import { membersView } from "./members";
 import { messagesView } from "./messages";
 import { sidebarView } from "./sidebar";
@@ -45,6 +46,7 @@ export function chatView(store: Store, session: Session, memory: Memory): HTMLEl
     headerView(store, session, { openMenu: () => open("menu"), openMembers: () => open("members") }),
     connectionBanner(store, () => session.reconnect()),
     messagesView(store, session),
+    aloneHint(store, session),
     composerView(store, session),
   );
   store.show(({ status }) => {

@@ -2,6 +2,7 @@
 import type { Session } from "../session";
 import type { Conversation, ConversationId } from "../state/conversation";
 import { currentConversation, typingLine } from "../state/select";
+import type { State } from "../state/state";
 import type { Store } from "../state/store";
 import { h, keyboardAtHand, setText } from "./dom";
 import { icon } from "./icons";
@@ -9,6 +10,7 @@ import { icon } from "./icons";
 export function composerView(store: Store, session: Session): HTMLElement {
   const drafts = new Map<ConversationId, string>();
   let shown: ConversationId | null = null;
+  let takenBack: State["takenBack"] = null;
 
   const input = h("textarea", { rows: 1, name: "message", enterkeyhint: "send", autocomplete: "off", "aria-describedby": "composer-hint" });
   const send = h("button", { class: "send", type: "submit", "aria-label": "Send", title: "Send" }, icon("send"));
@@ -32,7 +34,7 @@ export function composerView(store: Store, session: Session): HTMLElement {
   };
   input.addEventListener("input", () => {
     fit();
-    if (input.value !== "") session.typed();
+    session.typed(input.value === "");
   });
   input.addEventListener("keydown", (event) => {
     // While an input method is composing, Enter chooses a word.
@@ -55,6 +57,15 @@ export function composerView(store: Store, session: Session): HTMLElement {
       input.setAttribute("aria-label", label);
       fit();
       if (keyboardAtHand()) input.focus();
+    }
+    if (state.takenBack !== takenBack) {
+      takenBack = state.takenBack;
+      if (takenBack?.id === shown) {
+        // In front of what has been written since.
+        input.value = [takenBack.text, input.value].filter(Boolean).join("\n");
+        fit();
+        input.focus();
+      }
     }
     const line = typingLine(current.typists);
     typing.classList.toggle("active", line !== "");

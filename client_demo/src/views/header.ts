@@ -6,6 +6,7 @@ import { connectionPill } from "./connection";
 import { h, setText } from "./dom";
 import { plural } from "./format";
 import { icon } from "./icons";
+import { copyLink } from "./invite";
 
 export interface Drawers {
   openMenu: () => void;
@@ -17,7 +18,7 @@ export function headerView(store: Store, session: Session, drawers: Drawers): HT
   const title = h("h1");
   const subtitle = h("p", { class: "header-subtitle" });
   const count = h("span");
-  const link = button("link", "Copy a link to this room", () => void copyLink());
+  const link = button("link", "Copy a link to this room", () => void copyLink(currentConversation(store.state).target, session));
   const members = h(
     "button",
     { class: "icon-button with-count members-toggle", type: "button", onclick: drawers.openMembers },
@@ -25,18 +26,6 @@ export function headerView(store: Store, session: Session, drawers: Drawers): HT
     count,
   );
   const leave = button("leave", "Leave this room", () => void session.close(currentConversation(store.state)));
-
-  async function copyLink(): Promise<void> {
-    const { target } = currentConversation(store.state);
-    const url = `${location.origin}${location.pathname}?${new URLSearchParams({ room: target }).toString()}`;
-    try {
-      await navigator.clipboard.writeText(url);
-      session.toast("success", "Link copied", url);
-    } catch {
-      // Browsers lend the clipboard to secure origins only.
-      session.toast("info", "Link to this room", url);
-    }
-  }
 
   store.show((state) => {
     const current = currentConversation(state);

@@ -7,11 +7,16 @@ import type { Store } from "../state/store";
 import { avatar, hue } from "./avatar";
 import { h, KeyedList, setText } from "./dom";
 import { emptyConversation } from "./empty";
-import { dayName, fullTime, textParts, time } from "./format";
+import { dayName, fullTime, plural, textParts, time } from "./format";
 import { icon } from "./icons";
+import { isAlone } from "./invite";
 
 /** How close to the end counts as reading along. */
 const NEAR_END = 80;
+
+/** What is longer than this shows its beginning only, until somebody asks for the rest. */
+const LONG = { characters: 1_500, lines: 20 };
+const READ_ALOUD = 300;
 
 export function messagesView(store: Store, session: Session): HTMLElement {
   const list = h("ol", { class: "messages-list" });
@@ -33,6 +38,7 @@ export function messagesView(store: Store, session: Session): HTMLElement {
 
   const keyed = new KeyedList<Row>(list, (row) => row.key, fingerprint, (row) => rowElement(row, store, session));
   let shown: Conversation | null = null;
+  let shownEmpty = "";
   let atEnd = true;
 
   const follow = (): void => {
@@ -53,9 +59,15 @@ export function messagesView(store: Store, session: Session): HTMLElement {
     const switched = current.id !== shown?.id;
     const newest = current.entries.at(-1);
     const grown = newest !== shown?.entries.at(-1);
-    if (!switched && grown && newest) setText(announcer, announcement(newest));
+    const before = shown?.entries;
+    const trouble = current.entries.findLast((entry) => entry.kind === "message" && isTrouble(entry) && !before?.includes(entry));
+    if (!switched && trouble) setText(announcer, announcement(trouble));
+    else if (!switched && grown && newest) setText(announcer, announcement(newest));
     keyed.update(rows(current));
-    empty.replaceChildren(...(current.entries.some(({ kind }) => kind === "message") ? [] : [emptyConversation(current, state)]));
+    const said = current.entries.some(({ kind }) => kind === "message");
+    const nowEmpty = said ? "" : JSON.stringify([current.id, current.title, isAlone(current), state.me?.name]);
+    if (nowEmpty !== shownEmpty) empty.replaceChildren(...(said ? [] : [emptyConversation(current, state, session)]));
+    shownEmpty = nowEmpty;
     const wroteMyself = grown && newest?.kind === "message" && newest.mine;
     if (switched || atEnd || wroteMyself) follow();
     shown = current;
@@ -71,7 +83,12 @@ function fingerprint(row: Row): readonly unknown[] {
 
 function announcement(entry: Conversation["entries"][number]): string {
   if (entry.kind === "notice") return entry.text;
-  return entry.mine ? "" : `${entry.name}: ${entry.text}`;
+  if (isTrouble(entry)) return problemText(entry);
+  return entry.mine ? "" : `${entry.name}: ${entry.text.slice(0, READ_ALOUD)}`;
+}
+
+function isTrouble({ delivery }: Message): boolean {
+  return delivery === "failed" || delivery === "refused";
 }
 
 function rowElement(row: Row, store: Store, session: Session): HTMLElement {
@@ -89,16 +106,35 @@ function rowElement(row: Row, store: Store, session: Session): HTMLElement {
 
 function messageRow({ entry, first, last }: Row & { kind: "message" }, store: Store, session: Session): HTMLElement {
   const { mine, delivery, broadcast } = entry;
+  const sender = entry.sender ?? entry.name;
   const classes = ["row-message", mine ? "mine" : "theirs", first && "first", last && "last", `is-${delivery}`];
   const head =
     first && !mine
-      ? h("div", { class: `message-name hue-${hue(entry.sender)}` }, entry.name, broadcast && store.state.current !== EVERYONE && h("span", { class: "tag" }, "broadcast"))
+      ? h("div", { class: `message-name hue-${hue(sender)}` }, entry.name, broadcast && store.state.current !== EVERYONE && h("span", { class: "tag" }, "broadcast"))
       : h("span", { class: "visually-hidden" }, mine ? "You: " : `${entry.name}: `);
-  const bubble = h("div", { class: "bubble" }, head, h("p", { class: "message-text" }, ...linked(entry.text)), footer(entry, last));
-  const face = first && !mine ? avatar(entry.sender, entry.name) : h("span", { class: "avatar-space" });
+  const bubble = h("div", { class: "bubble" }, head, ...body(entry), footer(entry, last));
+  const face = first && !mine ? avatar(sender, entry.name) : h("span", { class: "avatar-space" });
   const item = h("li", { class: classes.filter(Boolean).join(" ") }, mine ? null : face, h("div", { class: "message-body" }, bubble));
-  if (delivery === "failed" || delivery === "waiting") item.lastElementChild?.append(problem(entry, store, session));
+  if (delivery === "waiting" || isTrouble(entry)) item.lastElementChild?.append(problem(entry, store, session));
   return item;
+}
+
+function body({ text, delivery }: Message): HTMLElement[] {
+  const words = h("p", { class: "message-text" }, ...linked(text));
+  const lines = text.split("\n").length;
+  if (text.length <= LONG.characters && lines <= LONG.lines) return [words];
+  words.classList.add("folded");
+  words.classList.toggle("short", delivery === "refused");
+  const all = `Show all (${lines > LONG.lines ? plural(lines, "line") : `${text.length.toLocaleString()} characters`})`;
+  const more = h("button", { class: "link-button message-more", type: "button", "aria-expanded": "false" }, all);
+  more.addEventListener("click", () => {
+    const folded = words.classList.toggle("folded");
+    more.setAttribute("aria-expanded", String(!folded));
+    setText(more, folded ? all : "Show less");
+    // Where the button went, the eye goes too.
+    if (folded) more.scrollIntoView({ block: "nearest" });
+  });
+  return [words, more];
 }
 
 function linked(text: string): Node[] {
@@ -121,7 +157,12 @@ function moment(at: number): HTMLElement {
 }
 
 /** Under a message that did not get through: why, and what one can do. */
-function problem({ key, delivery, note }: Message, store: Store, session: Session): HTMLElement {
+function problemText({ note }: Message): string {
+  return `Not sent (${note})`;
+}
+
+function problem(message: Message, store: Store, session: Session): HTMLElement {
+  const { key, delivery } = message;
   const id = store.state.current;
   if (delivery === "waiting") {
     return h("div", { class: "message-problem waiting" }, "Not sent yet. Goes out when the connection is back.");
@@ -129,12 +170,14 @@ function problem({ key, delivery, note }: Message, store: Store, session: Sessio
   return h(
     "div",
     { class: "message-problem" },
-    icon("warning", 14),
-    h("span", {}, `Not sent (${note})`),
+    h("span", { class: "message-why" }, icon("warning", 14), h("span", {}, problemText(message))),
     h(
       "span",
       { class: "message-remedies" },
-      h("button", { class: "link-button", type: "button", onclick: () => session.retry(id, key) }, "Retry"),
+      // What was refused for what it is will be refused again.
+      delivery === "refused"
+        ? h("button", { class: "link-button", type: "button", onclick: () => session.edit(id, key) }, "Edit")
+        : h("button", { class: "link-button", type: "button", onclick: () => session.retry(id, key) }, "Retry"),
       h("button", { class: "link-button", type: "button", onclick: () => session.discard(id, key) }, "Discard"),
     ),
   );

@@ -1,12 +1,12 @@
 /** Where one can go: everyone, the rooms one is in, direct conversations; and who one is. */
 import type { Memory } from "../memory";
-import type { Session } from "../session";
+import { sentence, type Session } from "../session";
 import { roomId, type Conversation } from "../state/conversation";
 import { isPresent } from "../state/select";
 import type { Store } from "../state/store";
 import { avatar } from "./avatar";
 import { connectionCard } from "./connection";
-import { h, KeyedList } from "./dom";
+import { h, KeyedList, setText } from "./dom";
 import { plural } from "./format";
 import { icon } from "./icons";
 import { themeButton } from "./theme";
@@ -146,20 +146,34 @@ function suggestion(room: string, session: Session, done: () => void): HTMLEleme
 
 function joinForm(session: Session, done: () => void): HTMLElement {
   const input = h("input", {
-    type: "text", name: "join", maxlength: 128, placeholder: "Join a room…", "aria-label": "Join a room by name",
+    type: "text", name: "join", maxlength: 128, placeholder: "Join a room…", "aria-label": "Join a room by name", "aria-describedby": "join-problem",
     autocomplete: "off", autocapitalize: "none", spellcheck: "false",
   });
+  const problem = h("p", { class: "join-problem", id: "join-problem", role: "alert" });
+  const say = (text: string): void => {
+    setText(problem, text);
+    input.setAttribute("aria-invalid", String(text !== ""));
+  };
   const onsubmit = async (event: SubmitEvent): Promise<void> => {
     event.preventDefault();
     const room = input.value.trim();
-    if (!room || !(await session.join(room))) return;
+    if (!room) return;
+    const error = await session.enter(room);
+    if (error) {
+      say(`${sentence(error)} (${error.reason})`);
+      input.select();
+      return;
+    }
+    say("");
     input.value = "";
     done();
   };
+  input.addEventListener("input", () => say(""));
   return h(
     "form",
     { class: "join-form", onsubmit: onsubmit as (event: never) => void },
     input,
     h("button", { class: "icon-button", type: "submit", "aria-label": "Join", title: "Join" }, icon("plus", 18)),
+    problem,
   );
 }
