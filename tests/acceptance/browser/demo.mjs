@@ -100,6 +100,16 @@ await step("a third person and a second connection of the same person are counte
   assert.equal(await ada.locator(".members li").count(), 3);
 });
 
+await step("a second connection that comes or goes is counted as soon as its member shows a sign of life", async () => {
+  const third = await person("Mina");
+  await third.locator("textarea").pressSequentially("x");
+  await member(ada, "Mina").getByText("3 connections").waitFor({ timeout: 4_000 });
+  await third.getByRole("button", { name: "Sign out" }).click();
+  await ada.evaluate(() => window.dispatchEvent(new Event("focus")));
+  await member(ada, "Mina").getByText("2 connections").waitFor({ timeout: 4_000 });
+  await third.context().close();
+});
+
 await step("what one writes the others read, and everybody sees it once", async () => {
   await say(ben, "Morning! The release candidate is on staging.");
   await say(ben, "Notes are at https://example.com/notes/1.4, please have a look before lunch.");
@@ -134,6 +144,31 @@ await step("typing is shown while it lasts", async () => {
   await ben.fill("textarea", "");
 });
 
+await step("typing ends with the message, with an emptied line, without news, and with the connection", async () => {
+  const typing = ada.locator(".typing.active", { hasText: "Ben is typing…" });
+  const over = (timeout) => ada.locator(".typing:not(.active)").waitFor({ state: "attached", timeout });
+  await ben.locator("textarea").pressSequentially("And one more thing");
+  await typing.waitFor();
+  await ben.press("textarea", "Enter");
+  await bubble(ada, "And one more thing").waitFor();
+  await over(500);
+  await ben.locator("textarea").pressSequentially("No");
+  await typing.waitFor();
+  await ben.fill("textarea", "");
+  await over(1_000);
+  // Said once and never taken back, as by a browser that has crashed.
+  const tell = () => ben.evaluate((room) => window.rt.typing(room, true), ROOM);
+  await tell();
+  await typing.waitFor();
+  await over(5_500);
+  await tell();
+  await typing.waitFor();
+  await ada.evaluate(() => window.rt.socket.io.engine.close());
+  await over(1_000);
+  await ada.locator(".connection-card", { hasText: "Connected" }).waitFor();
+  await ada.locator(".row-notice", { hasText: "Reconnected" }).first().waitFor();
+});
+
 await step("a private message reaches its addressee and nobody else", async () => {
   await member(ben, "Ada").locator("button").click();
   await say(ben, "Could you do the announcement?");
@@ -158,6 +193,7 @@ await step("a room in the background counts what is unread", async () => {
 await step("a broadcast reaches everyone", async () => {
   await conversation(ben, "Everyone").click();
   await say(ben, "Staging restarts at 14:00.");
+  await bubble(ben, "Staging restarts").getByText(/^heard by \d+$/).waitFor();
   await conversation(ada, "Everyone").getByText("1 unread").waitFor();
   await conversation(ben, ROOM).click();
 });
@@ -182,12 +218,83 @@ await step("what the server refuses is said by reason and message, and the text 
   await ada.evaluate((room) => window.rt.socket.emitWithAck("leave", { room }), ROOM);
   await ada.fill("textarea", "Is this room open?");
   await ada.press("textarea", "Enter");
-  await ada.locator(".toast-error", { hasText: "not_a_member" }).waitFor();
-  await bubble(ada, "Is this room open?").locator(":scope.is-failed").waitFor();
+  await bubble(ada, "Is this room open?").locator(":scope.is-failed", { hasText: "not_a_member" }).waitFor();
+  assert.equal(await ada.locator(".toast").count(), 0, "said once is enough");
   await ada.evaluate((room) => window.rt.join(room), ROOM);
   await bubble(ada, "Is this room open?").getByRole("button", { name: "Retry" }).click();
   await bubble(ben, "Is this room open?").waitFor();
-  await ada.getByRole("button", { name: "Dismiss" }).first().click();
+});
+
+await step("a message that is too large is folded up and goes back to where it can be made shorter", async () => {
+  const text = "too long ".repeat(10_000).trim();
+  await ada.fill("textarea", text);
+  await ada.press("textarea", "Enter");
+  const refused = ada.locator(".row-message.is-refused", { hasText: "message_too_large" });
+  await refused.waitFor();
+  assert.equal(await ada.locator(".toast").count(), 0);
+  assert.equal(await refused.getByRole("button", { name: "Retry" }).count(), 0);
+  const height = async () => (await refused.boundingBox()).height;
+  assert(await height() < 250, `it is ${await height()} px high`);
+  await refused.getByRole("button", { name: /^Show all/ }).click();
+  assert(await height() > 2_000, `it is ${await height()} px high`);
+  await refused.getByRole("button", { name: "Show less" }).click();
+  await refused.getByRole("button", { name: "Edit" }).click();
+  await refused.waitFor({ state: "detached" });
+  assert.equal(await ada.inputValue("textarea"), text);
+  await ada.fill("textarea", "");
+});
+
+await step("a room that cannot be joined says why where its name was typed", async () => {
+  const input = ada.getByLabel("Join a room by name");
+  await input.fill("user:ben");
+  await input.press("Enter");
+  await ada.locator(".join-problem", { hasText: "forbidden" }).waitFor();
+  assert.equal(await ada.evaluate(() => window.getSelection().toString()), "user:ben");
+  assert.equal(await ada.locator(".toast").count(), 0);
+  await input.fill("");
+  await ada.locator(".join-problem").waitFor({ state: "hidden" });
+});
+
+await step("whoever is alone in a room is told so, also when something was said there", async () => {
+  const otto = await person("Otto", {}, new URLSearchParams({ name: "Otto", room: "attic" }));
+  await otto.getByRole("button", { name: "Copy link", exact: true }).waitFor();
+  await say(otto, "Anybody?");
+  await otto.locator(".alone", { hasText: "You are the only one here." }).waitFor();
+  await otto.getByRole("button", { name: "Copy link", exact: true }).click();
+  await otto.locator(".toast", { hasText: "room=attic" }).waitFor();
+  const guest = await person("Guest", {}, new URLSearchParams({ name: "Guest", room: "attic" }));
+  await otto.locator(".alone").waitFor({ state: "hidden" });
+  await guest.context().close();
+  await otto.context().close();
+});
+
+await step("the typed client has the history and pages through who is there", async () => {
+  const { messages, complete } = await ada.evaluate((room) => window.rt.history(room, { limit: 2 }), ROOM);
+  assert.equal(messages.length, 2);
+  assert.equal(typeof complete, "boolean");
+  const seen = await ada.evaluate(async (room) => {
+    const names = [];
+    let page = await window.rt.presence(room, { limit: 1 });
+    for (names.push(...page.members); page.next; names.push(...page.members)) {
+      page = await window.rt.presence(room, { limit: 1, cursor: page.next });
+    }
+    return names.map(({ name }) => name);
+  }, ROOM);
+  assert.deepEqual(seen.sort(), ["Ada", "Ben", "Mina"]);
+  const sent = await ada.evaluate((room) => window.rt.send({ message_type: "chat", room, message: "in an envelope" }), ROOM);
+  assert.equal(typeof sent.offset, "number");
+  await bubble(ben, "in an envelope").waitFor();
+});
+
+await step("with a token nobody is asked for a name", async () => {
+  const page = await person("nobody", {}, new URLSearchParams());
+  await page.getByText("Use an access token").click();
+  await page.getByLabel("Access token").fill("x.y.z");
+  await page.getByText("Not needed: the name in the token is used.").waitFor();
+  assert.equal(await page.getByLabel("Your name").evaluate((input) => input.required), false);
+  await page.getByLabel("Access token").fill("");
+  assert.equal(await page.getByLabel("Your name").evaluate((input) => input.required), true);
+  await page.context().close();
 });
 
 await step("a lost connection is shown, and what is written meanwhile goes out once it is back", async () => {
@@ -236,6 +343,19 @@ await step("on a phone everything is within reach", async () => {
   const width = await phone.evaluate(() => document.documentElement.scrollWidth);
   assert(width <= PHONE.viewport.width, `the page is ${width} px wide on a phone`);
   await phone.context().close();
+});
+
+await step("a long room name stays on one line on small and large screens", async () => {
+  const room = `${"long-".repeat(24)}name`;
+  for (const width of [320, 1280]) {
+    const page = await person("Lin", { viewport: { width, height: 640 } }, new URLSearchParams({ name: "Lin", room }));
+    await opened(page, room);
+    const [title, input] = await Promise.all(["h1:visible", "textarea"].map(async (part) => (await page.locator(part).boundingBox())));
+    assert(title.height < 30 && input.height < 45, `${width} px: title ${title.height}, composer ${input.height}`);
+    assert(title.width >= 80, `${width} px: the title has ${title.width} px`);
+    assert(await page.evaluate(() => document.documentElement.scrollWidth) <= width);
+    await page.context().close();
+  }
 });
 
 await step("nothing was fetched from elsewhere, refused by the policy or thrown", async () => {
