@@ -14,6 +14,9 @@ from bench.servers import ALL
 from bench.soak import soak
 from bench.summary import Line, Round, summarize
 
+BUSY = 0.7
+"""Load average from which on others disturb the measurement."""
+
 
 def say(text: str) -> None:
     """Tell how it goes, apart from the result."""
@@ -56,13 +59,13 @@ def _compare(options: argparse.Namespace) -> int:
     rounds = options.rounds or (1 if options.quick else 5)
     skipped = set(options.skip) | ({"stock"} if options.quick else set())
     busy = machine.load_average()
-    if busy > 0.7:
+    if busy > BUSY:
         say(f"The machine is busy (load {busy:.1f}); the numbers will be worse than they could be.")
     measured = runner.measure(runner.chosen(options.only), skipped, pace, rounds, say)
     lines = summarize(measured)
     full = not (options.quick or options.only or options.skip)
     result = _result(lines, measured, busy)
-    text = report.markdown(lines, result["machine"], result["date"], rounds)
+    text = report.markdown(lines, result["machine"], result["date"], rounds, busy > BUSY)
     _write(RESULTS if full else RAW, result, text, lines)
     if full:
         DOCUMENT.write_text(report.embedded(DOCUMENT.read_text(), text))

@@ -12,6 +12,7 @@ from typing import Any
 import uvloop
 
 from rtserver import create_app
+from rtserver.telemetry import log
 from rtserver.transport.endpoint import DIRECT
 
 MASK = b"\x5a\xc3\x17\xe9"
@@ -121,7 +122,8 @@ async def _time(actions: list[Callable[[], None]], count: int, each: int) -> flo
 
 async def measure() -> dict[str, float]:
     """Return the figures."""
-    app = create_app({"limits": {"rate": {"messages": 1_000_000}}, "logging": {"level": "warning"}})
+    log.configure("warning", "json", whole_process=True)
+    app = create_app({"limits": {"rate": {"messages": 1_000_000}}})
     found = {"ack": await acknowledged(app, 20000)}
     for inflight in (1, 4, 32):
         found[f"chat-{inflight}"] = await broadcast(app, 1000, inflight, 320) / 1000
