@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
 def _compare(options: argparse.Namespace) -> int:
     pace = QUICK if options.quick else FULL
     rounds = options.rounds or (1 if options.quick else 5)
-    skipped = set(options.skip) | ({"stock"} if options.quick else set())
+    skipped = set(options.skip)
     busy = machine.load_average()
     if busy > BUSY:
         say(f"The machine is busy (load {busy:.1f}); the numbers will be worse than they could be.")
@@ -65,12 +65,24 @@ def _compare(options: argparse.Namespace) -> int:
     lines = summarize(measured)
     full = not (options.quick or options.only or options.skip)
     result = _result(lines, measured, busy)
-    text = report.markdown(lines, result["machine"], result["date"], rounds, busy > BUSY)
+    text = report.markdown(lines, result["machine"], _measured(options.quick, result["date"], rounds, busy))
     _write(RESULTS if full else RAW, result, text, lines)
     if full:
         DOCUMENT.write_text(report.embedded(DOCUMENT.read_text(), text))
     print(json.dumps(result, indent=2) if options.json else f"{text}\n{report.method()}")
     return 0 if all(line.met for line in lines) or "rtserver" in skipped else 1
+
+
+def _measured(quick: bool, date: str, rounds: int, busy: float) -> str:
+    """Say when and how well it was measured."""
+    parts = [f"Measured on {date}, {rounds} round{'s' if rounds != 1 else ''}."]
+    if quick:
+        parts.append(
+            f"Quick: {QUICK.idle} idle clients, not 5000, and {QUICK.leaving[1]} that leave, not 8000."
+        )
+    if busy > BUSY:
+        parts.append("The machine had other work to do meanwhile: preliminary, and the spread is wide.")
+    return " ".join(parts)
 
 
 def _result(lines: list[Line], rounds: list[Round], busy: float) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from bench.servers import ALL
 from bench.summary import Line
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
-PRELIMINARY = " The machine had other work to do meanwhile: preliminary, and the spread is wide."
 NOTHING = "\N{EN DASH}"
 METHOD = (
     "One server at a time, pinned to one core; the load generator (C, epoll, one thread) pinned to the other.",
@@ -19,11 +18,11 @@ METHOD = (
 )
 
 
-def markdown(lines: list[Line], machine: dict[str, str], date: str, rounds: int, busy: bool) -> str:
+def markdown(lines: list[Line], machine: dict[str, str], measured: str) -> str:
     """Return the table, and what it was measured on."""
     parts = [
         table(lines),
-        f"Measured on {date}, {rounds} round{'s' if rounds != 1 else ''}.{PRELIMINARY if busy else ''}",
+        measured,
         "\n".join(f"- {name}: {value}" for name, value in machine.items() if value),
     ]
     return "\n\n".join(parts) + "\n"

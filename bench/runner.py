@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from bench import generator, servers
-from bench.scenarios import SCENARIOS, Figures, Pace, Scenario
+from bench.scenarios import QUICK, SCENARIOS, Figures, Pace, Scenario
 from bench.summary import Round
 
 Say = Callable[[str], None]
@@ -17,33 +17,35 @@ def chosen(names: Iterable[str]) -> list[Scenario]:
 
 
 def measure(scenarios: list[Scenario], skipped: set[str], pace: Pace, rounds: int, say: Say) -> list[Round]:
-    """Return the figures of every round. The servers of a row follow one another directly.
-
-    python-socketio is measured once: no limit depends on it, and it takes more time than the others together.
-    """
-    return [
-        _one_round(
-            scenarios,
-            skipped | ({servers.STOCK.name} if number else set()),
-            pace,
-            f"round {number + 1} of {rounds}",
-            say,
+    """Return the figures of every round. The servers of a row follow one another directly."""
+    found = []
+    for number in range(rounds):
+        with_context = number == 0 and pace is not QUICK
+        found.append(
+            _one_round(_turns(scenarios, skipped, with_context), pace, f"round {number + 1} of {rounds}", say)
         )
-        for number in range(rounds)
+    return found
+
+
+def _turns(
+    scenarios: list[Scenario], skipped: set[str], with_context: bool
+) -> list[tuple[Scenario, servers.Server]]:
+    return [
+        (scenario, server)
+        for scenario in scenarios
+        for server in scenario.servers + (scenario.context if with_context else ())
+        if server.name not in skipped
     ]
 
 
-def _one_round(scenarios: list[Scenario], skipped: set[str], pace: Pace, label: str, say: Say) -> Round:
+def _one_round(turns: list[tuple[Scenario, servers.Server]], pace: Pace, label: str, say: Say) -> Round:
     found: Round = {}
-    for scenario in scenarios:
-        for server in scenario.servers:
-            if server.name in skipped:
-                continue
-            begin = time.monotonic()
-            figures = _on(server, scenario, pace, say)
-            found.setdefault(server.name, {}).update(figures)
-            values = ", ".join(f"{name} {figure['value']:.3g}" for name, figure in figures.items())
-            say(f"{label}: {server.title}: {values} ({time.monotonic() - begin:.0f} s)")
+    for scenario, server in turns:
+        begin = time.monotonic()
+        figures = _on(server, scenario, pace, say)
+        found.setdefault(server.name, {}).update(figures)
+        values = ", ".join(f"{name} {figure['value']:.3g}" for name, figure in figures.items())
+        say(f"{label}: {server.title}: {values} ({time.monotonic() - begin:.0f} s)")
     return found
 
 
