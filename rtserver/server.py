@@ -20,6 +20,11 @@ from rtserver.telemetry import log
 from rtserver.transport.uvicorn_http import GuardedHttpProtocol
 from rtserver.transport.uvicorn_ws import DirectWebSocketProtocol
 
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
 _log = log.logger("server")
 
 # How long uvicorn waits for what is left after draining.
@@ -128,6 +133,7 @@ def serve(app: App, config: Config | None = None) -> int:
         url,
     )
     _settle_memory()
+    _raise_file_limit()
     server.run([listener])
     return 0
 
@@ -171,6 +177,14 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+def _raise_file_limit() -> None:
+    """Take as many file descriptors as we may: a client is one, and the usual soft limit is 1024."""
+    if resource is not None:
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _settle_memory() -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from rtserver.cli.configured import config_option, configured, warn, warn_of_ignored
 from rtserver.cli.imported import imported
@@ -29,6 +30,8 @@ def serve(
         raise click.UsageError(
             "--workers above 1 is not available in this version; start one server per port"
         )
+    if app is not None and ctx.get_parameter_source("config") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("--app brings its own configuration, so --config would have no effect")
     given = {key: value for key, value in (("host", host), ("port", port)) if value is not None}
     # Imported here: a mistake in the configuration is told at once, before the server's libraries are loaded.
     if app is None:

@@ -13,18 +13,30 @@ from rtserver.gateway import msgpack
 from rtserver.gateway.formats import SocketIoFormat, json_format
 from rtserver.gateway.msgpack import msgpack_format
 from rtserver.gateway.packets import Packet, decode
+from rtserver.rooms.bucket import Bucket
 from rtserver.transport.mailbox import Mailbox
 from rtserver.transport.packets import MalformedPacket
 from rtserver.transport.session import Session
 
 _SAID = ("token", "client_id", "name")
 _NOTHING: dict[str, str] = {}
+_FULL = (None, None)
 
 
 class Connection:
     """The connection. ``clients`` has one entry per namespace it joined, or is about to."""
 
-    __slots__ = ("attempts", "clients", "format_for", "ip", "mailbox", "partial", "query", "session")
+    __slots__ = (
+        "attempts",
+        "buckets",
+        "clients",
+        "format_for",
+        "ip",
+        "mailbox",
+        "partial",
+        "query",
+        "session",
+    )
 
     def __init__(self, session: Session, environ: dict[str, Any]) -> None:
         self.session = session
@@ -35,6 +47,7 @@ class Connection:
         self.ip: str = environ.get("REMOTE_ADDR", "")
         self.clients: dict[str, Client] = {}
         self.attempts = 0
+        self.buckets: tuple[Bucket | None, dict[str, Bucket] | None] = _FULL
         self.format_for: Callable[[str], SocketIoFormat] | None = None
         self.mailbox: Mailbox | None = None
         self.partial: Packet | None = None

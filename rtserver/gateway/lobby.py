@@ -82,6 +82,7 @@ class Lobby:
             identity=who.identity,
             ip=connection.ip,
         )
+        client.bucket, client.event_buckets = connection.buckets
         connection.clients[namespace] = client
         self._members.add(client)
         return lambda: self._begin(connection, client, auth)

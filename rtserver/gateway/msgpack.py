@@ -6,6 +6,7 @@ What ``socket.io-msgpack-parser`` (protocol 5) and python-socketio's ``msgpack``
 
 from __future__ import annotations
 
+import sys
 from functools import lru_cache
 from typing import Any
 
@@ -31,6 +32,8 @@ from rtserver.transport.packets import MalformedPacket
 
 # The JavaScript library writes `undefined`, dates, and in Node also array buffers as extensions of type 0.
 _JAVASCRIPT = 0
+# MessagePack packs tighter than what others get as JSON, so its packets are always weighed.
+SIZE_UNKNOWN = sys.maxsize
 # What a JavaScript date can hold, in milliseconds; eight bytes that say more than that are a buffer.
 _DATE_RANGE = 8_640_000_000_000_000
 
@@ -39,7 +42,7 @@ def decode(data: bytes) -> Packet:
     """Return the packet; raise `MalformedPacket`."""
     try:
         fields = msgpack.unpackb(data, ext_hook=_extension, timestamp=3)
-    except (ValueError, TypeError, RecursionError, msgpack.UnpackException):
+    except (ValueError, TypeError, OverflowError, RecursionError, msgpack.UnpackException):
         raise MalformedPacket("the packet is not MessagePack") from None
     if not isinstance(fields, dict):
         raise MalformedPacket("the packet is not an object")
@@ -51,7 +54,7 @@ def decode(data: bytes) -> Packet:
     if ack_id is not None and (isinstance(ack_id, bool) or not isinstance(ack_id, int) or ack_id < 0):
         raise MalformedPacket("the ack id is not a number")
     check(kind, fields.get("data"), ack_id)
-    return Packet(kind, namespace.partition("?")[0], ack_id, fields.get("data"), 0, len(data))
+    return Packet(kind, namespace.partition("?")[0], ack_id, fields.get("data"), 0, SIZE_UNKNOWN)
 
 
 class MsgpackFormat:

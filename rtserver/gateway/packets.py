@@ -155,19 +155,23 @@ def _size(text: str) -> int:
 def placed(data: Any, attachments: list[bytes]) -> Any:
     """Return *data* with the attachments in place of their placeholders; raise `MalformedPacket`."""
     try:
-        return _replace(data, attachments)
+        return _replace(data, attachments, set())
     except RecursionError:
         raise MalformedPacket("the payload is nested too deeply") from None
 
 
-def _replace(value: Any, attachments: list[bytes]) -> Any:
+def _replace(value: Any, attachments: list[bytes], used: set[int]) -> Any:
     if isinstance(value, list):
-        return [_replace(part, attachments) for part in value]
+        return [_replace(part, attachments, used) for part in value]
     if not isinstance(value, dict):
         return value
     if value.get("_placeholder") is True:
         number = value.get("num")
         if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < len(attachments):
             raise MalformedPacket("illegal attachments")
+        if number in used:
+            # No encoder writes this, and it would make much out of little.
+            raise MalformedPacket("one attachment in two places")
+        used.add(number)
         return attachments[number]
-    return {key: _replace(part, attachments) for key, part in value.items()}
+    return {key: _replace(part, attachments, used) for key, part in value.items()}

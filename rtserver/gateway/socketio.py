@@ -27,7 +27,7 @@ from rtserver.gateway.lobby import Lobby
 from rtserver.gateway.members import MAIN, Members
 from rtserver.gateway.packets import Packet
 from rtserver.node import Node
-from rtserver.protocol.errors import HANDSHAKE_TIMEOUT, KICKED, SERVER_ERROR, RtError
+from rtserver.protocol.errors import HANDSHAKE_TIMEOUT, KICKED, SERVER_ERROR, SLOW_CONSUMER, RtError
 from rtserver.router import Router
 from rtserver.transport.deadlines import Timer
 from rtserver.transport.engine import EngineServer
@@ -87,6 +87,8 @@ class SocketIoServer(socketio.AsyncServer):  # type: ignore[misc]  # the library
         if connection is not None:
             farewell = reason in (self.reason.SERVER_DISCONNECT, self.reason.CLIENT_DISCONNECT)
             for client in list(connection.clients.values()):
+                if reason == "slow consumer":
+                    client.log.warning("client evicted", reason=SLOW_CONSUMER.reason, ip=client.ip)
                 self._remove(connection, client, reason, farewell=farewell)
             connection.give_up_after(LAST_WORK)
         return DONE
@@ -147,6 +149,8 @@ class SocketIoServer(socketio.AsyncServer):  # type: ignore[misc]  # the library
         """Take a DISCONNECT: the client leaves at once; its connection may join again, or end."""
         if connection.clients.get(client.namespace) is client:
             self._remove(connection, client, self.reason.CLIENT_DISCONNECT, farewell=True)
+            # Its successor on this connection goes on with the tokens it left, not with a full bucket.
+            connection.buckets = client.bucket, client.event_buckets
             self._deadline.add(connection)
 
     # Going.

@@ -12,6 +12,7 @@ from rtserver.publisher import Published
 
 # What a stock client takes in one packet, and so in one answer.
 MAX_BINARY = 10
+MAX_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from rtserver.client import Client
-from rtserver.handlers.base import MAX_BINARY, Context
+from rtserver.handlers.base import MAX_BINARY, MAX_BYTES, Context
 from rtserver.protocol.messages import History
-from rtserver.rooms.views import shown, within_binary
+from rtserver.rooms.views import fitting, shown
 
 
 async def history(context: Context, client: Client, request: History) -> dict[str, Any]:
@@ -18,7 +18,7 @@ async def history(context: Context, client: Client, request: History) -> dict[st
         page = await context.node.after(room, request.since, request.limit, request.before)
     else:
         page = await context.node.latest(room, request.limit, request.before)
-    page = within_binary(page, MAX_BINARY)
+    page = fitting(page, MAX_BINARY, MAX_BYTES)
     return {
         "messages": [shown(publication, room) for publication in page.publications],
         "offset": page.offset,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from rtserver.client import Client
-from rtserver.handlers.base import MAX_BINARY, Context
+from rtserver.handlers.base import MAX_BINARY, MAX_BYTES, Context
 from rtserver.protocol.errors import ROOM_FULL, TOO_MANY_ROOMS, RtError
 from rtserver.protocol.messages import Join
-from rtserver.rooms.views import listed, shown, within_binary
+from rtserver.rooms.views import fitting, listed, shown
 
 MEMBERS_SHOWN = 100
 
@@ -23,7 +23,7 @@ async def join(context: Context, client: Client, request: Join) -> dict[str, Any
         page = await context.node.after(room, request.since, request.history or 1000)
     else:
         page = await context.node.latest(room, request.history or 0)
-    page = within_binary(page, MAX_BINARY)
+    page = fitting(page, MAX_BINARY, MAX_BYTES)
     presence = context.grants.policy(room).presence
     members, _ = listed(context.node.members(room), MEMBERS_SHOWN, None) if presence else ([], None)
     return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rtserver.protocol.data import count_binary
+from rtserver.protocol.data import count_binary, weight
 from rtserver.protocol.identifiers import iso_timestamp
 from rtserver.rooms.stream import Page, Publication
 
@@ -24,15 +24,17 @@ def listed(
     return page, page[-1]["client_id"] if start + limit < len(members) else None
 
 
-def within_binary(page: Page, most: int) -> Page:
-    """Return the page without its oldest publications when all of them hold more than *most* binary values.
+def fitting(page: Page, most_binary: int, most_bytes: int) -> Page:
+    """Return the page without its oldest publications when all of them are too much for one answer.
 
-    A stock client takes so many in one packet and hangs up on more. What is cut makes the page incomplete.
+    A stock client takes so many binary values in one packet and hangs up on more; the bytes keep a short question from
+    being worth a very long answer. What is cut makes the page incomplete.
     """
     kept = 0
     for publication in reversed(page.publications):
-        most -= count_binary(publication.payload)
-        if most < 0:
+        most_binary -= count_binary(publication.payload)
+        most_bytes -= weight(publication.payload)
+        if most_binary < 0 or most_bytes < 0:
             break
         kept += 1
     if kept == len(page.publications):

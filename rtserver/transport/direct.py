@@ -19,6 +19,9 @@ from rtserver.transport.outbound import Outbound
 # How long a peer may take to answer our close frame, and to take what was written before it.
 CLOSE_TIMEOUT = 2.0
 
+# How many bytes of one peer are handled before the event loop turns to the others.
+SLICE = 8192
+
 
 class Wire:
     """What all direct lanes of an engine share."""
@@ -36,11 +39,14 @@ class DirectLane(asyncio.Protocol):
     """One WebSocket connection after its handshake."""
 
     __slots__ = (
+        "_backlog",
         "_connections",
+        "_held",
         "_owed",
         "_pending",
         "_reader",
         "_timer",
+        "_waiting",
         "_wire",
         "deflates",
         "inflates",
@@ -57,6 +63,10 @@ class DirectLane(asyncio.Protocol):
         self._wire = wire
         self._connections: MutableSet[Any] | None = None
         self._pending: list[bytes] = []
+        self._waiting = 0
+        # What came and is not handed over yet, and whether the receiver wants no more of it for now.
+        self._backlog = b""
+        self._held = False
         # What the transport would hold, were nothing taken of it since the clock was started.
         self._owed = 0
         self._reader: FrameReader | None = None
@@ -87,14 +97,20 @@ class DirectLane(asyncio.Protocol):
             return
         if not self._pending:
             self._wire.turn.add(self.flush)
-        self._pending.append(out.deflated if self.deflates else out.frames)
+        frames = out.deflated if self.deflates else out.frames
+        self._waiting += len(frames)
+        if self._waiting > self._wire.limits.max_bytes and self._pending:
+            # Later, not now: who writes may be walking over everybody who hears a room.
+            asyncio.get_running_loop().call_soon(self._evict)
+            return
+        self._pending.append(frames)
 
     def flush(self) -> None:
         """Write what this turn produced, in one call; evict a client that would hold too much."""
         pending, transport = self._pending, self.transport
         if not pending or transport is None:
             return
-        self._pending = []
+        self._pending, self._waiting = [], 0
         data = pending[0] if len(pending) == 1 else self._wire.turn.joined(pending)
         if self._timer is not None:
             if self._is_over_limit(transport, len(data)):
@@ -129,14 +145,35 @@ class DirectLane(asyncio.Protocol):
             self._stop_timer()
 
     def _evict(self) -> None:
-        self._wire.limits.evicted += 1
         receiver = self.receiver
+        if receiver is NOBODY:
+            return
+        self._wire.limits.evicted += 1
         self.abort()
         receiver.on_lost("slow consumer")
 
     # In.
 
     def data_received(self, data: bytes) -> None:
+        """Hand over what came, a slice per turn of the event loop: one peer's flood must not starve the others."""
+        if len(data) <= SLICE and not self._backlog:
+            self._hand_over(data)
+            return
+        self._backlog += data
+        self._pause_transport()
+        self._next_slice()
+
+    def _next_slice(self) -> None:
+        if self._held or not self._backlog:
+            return
+        data, self._backlog = self._backlog[:SLICE], self._backlog[SLICE:]
+        self._hand_over(data)
+        if self._backlog:
+            asyncio.get_running_loop().call_soon(self._next_slice)
+        elif not self._held:
+            self._resume_transport()
+
+    def _hand_over(self, data: bytes) -> None:
         """Hand over whole, small, unfragmented text frames at once; leave everything else to a `FrameReader`."""
         try:
             if self._reader is None:
@@ -199,11 +236,22 @@ class DirectLane(asyncio.Protocol):
 
     def pause_reading(self) -> None:
         """Let TCP hold the peer back."""
+        self._held = True
+        self._pause_transport()
+
+    def resume_reading(self) -> None:
+        """Read on, beginning with what came already."""
+        self._held = False
+        if self._backlog:
+            asyncio.get_running_loop().call_soon(self._next_slice)
+        else:
+            self._resume_transport()
+
+    def _pause_transport(self) -> None:
         if self.transport is not None and not self.transport.is_closing():
             self.transport.pause_reading()
 
-    def resume_reading(self) -> None:
-        """Read on."""
+    def _resume_transport(self) -> None:
         if self.transport is not None and not self.transport.is_closing():
             self.transport.resume_reading()
 
@@ -234,6 +282,7 @@ class DirectLane(asyncio.Protocol):
         self.receiver = NOBODY
         self._stop_timer()
         self._pending.clear()
+        self._backlog = b""
         if self.transport is not None:
             self.transport.abort()
 

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol class with the two clocks it lacks.
+"""uvicorn's HTTP protocol class with the clocks and bounds it lacks.
 
 A client that opens a connection and never finishes a request's head, or that stops reading in the middle of an answer,
 would hold its connection for ever: uvicorn only limits the time between requests.
@@ -15,10 +15,17 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 HEAD_TIMEOUT = 10.0
 STALL_TIMEOUT = 10.0
 
+# Bytes of a request's head, and requests that may wait behind one that is being answered.
+MAX_HEAD = 64 * 1024
+MAX_PIPELINED = 16
+
+_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
 
 class GuardedHttpProtocol(HttpToolsProtocol):
     """One HTTP connection, until it ends or becomes a WebSocket."""
 
+    _head_bytes = 0
     _head_timer: asyncio.TimerHandle | None = None
     _stall_timer: asyncio.TimerHandle | None = None
 
@@ -32,10 +39,28 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._start_head_timer()
 
+    def data_received(self, data: bytes) -> None:
+        """Read on, but no head without end: uvicorn has no limit of its own."""
+        if not self._in_head():
+            super().data_received(data)
+            return
+        room = MAX_HEAD - self._head_bytes
+        self._head_bytes += min(len(data), room)
+        super().data_received(data[:room])
+        if self.transport.is_closing() or len(data) < room:
+            return
+        if self._in_head():
+            self.transport.write(_TOO_LARGE)
+            self.transport.close()
+        elif data[room:]:
+            super().data_received(data[room:])
+
     def on_headers_complete(self) -> None:
-        """Stop it: the head is there."""
+        """Stop the clock: the head is there. Refuse to queue up requests of a peer that reads no answers."""
         self._stop_head_timer()
         super().on_headers_complete()
+        if len(self.pipeline) > MAX_PIPELINED:
+            raise ValueError("too many requests at once")
 
     def pause_writing(self) -> None:
         """Start the clock for an answer that the peer does not take."""
@@ -65,8 +90,12 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self._stop_stall_timer()
         super().connection_lost(exc)
 
+    def _in_head(self) -> bool:
+        return self._head_timer is not None
+
     def _start_head_timer(self) -> None:
         if self._head_timer is None:
+            self._head_bytes = 0
             self._head_timer = self.loop.call_later(HEAD_TIMEOUT, self.transport.abort)
 
     def _stop_head_timer(self) -> None:

@@ -20,6 +20,8 @@ from rtserver.transport.endpoint import DIRECT
 # How much a client may send before its handshake is answered.
 MAX_EARLY = 64 * 1024
 
+_REFUSED = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
 
 class DirectWebSocketProtocol(WebSocketsSansIOProtocol):
     """One WebSocket connection during its handshake, and after it when nobody takes it over."""
@@ -47,6 +49,10 @@ class DirectWebSocketProtocol(WebSocketsSansIOProtocol):
         """
         if not self.handshake_initiated or self.handshake_complete:
             super().data_received(data)
+            if self.conn.handshake_exc is not None and not self.handshake_initiated:
+                # uvicorn only looks for errors after the handshake, and would leave the client without an answer.
+                self.transport.write(_REFUSED)
+                self.transport.close()
             return
         self._early += data
         if len(self._early) > MAX_EARLY:

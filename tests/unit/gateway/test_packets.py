@@ -131,10 +131,10 @@ class TestWhatTheProtocolShows:
         assert found == numbers
         assert packet.id == 7
 
-    def test_one_attachment_may_be_used_twice_or_not_at_all(self):
-        """The JavaScript parser cares only that every placeholder has an attachment."""
-        two = ["x", PLACEHOLDER, PLACEHOLDER]
-        assert read(f"51-{json.dumps(two)}", b"a").data == ["x", b"a", b"a"]
+    def test_one_attachment_has_at_most_one_place(self):
+        """One that nothing names is dropped; one in two places would weigh more than it was measured."""
+        with pytest.raises(MalformedPacket):
+            read(f"51-{json.dumps(['x', PLACEHOLDER, PLACEHOLDER])}", b"a")
         assert read('51-["x"]', b"a").data == ["x"]
 
     def test_a_placeholder_without_attachments_is_an_object(self):
