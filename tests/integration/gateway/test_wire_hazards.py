@@ -493,3 +493,17 @@ class TestDraining:
         assert await raw.closed() == 4015
         gate.set()
         await any_house.empty()
+
+
+class TestRates:
+    """What a client gains by leaving and coming back on one connection."""
+
+    async def test_a_new_namespace_connection_has_no_new_tokens(self):
+        """DISCONNECT and CONNECT again on the same line: the bucket is as empty as before."""
+        async with served({"limits": {"rate": {"messages": 1, "per": "1h", "burst": 2}}}) as strict:
+            raw = await strict.client()
+            answers = [(await raw.call("ping"))[0]["ok"]]
+            await raw.send("41", "40")
+            await raw.until("40")
+            answers += [(await raw.call("ping"))[0]["ok"] for _ in range(2)]
+            assert answers == [True, True, False]

@@ -72,6 +72,19 @@ async def test_a_head_that_does_not_come_ends_the_connection(port: int, sent: by
     assert await _read_to_the_end(await _connected(port, sent)) == 0
 
 
+@pytest.mark.parametrize("head", [b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 20_000, b"GET /" + b"a" * 200_000])
+async def test_a_head_without_end_is_refused(port: int, head: bytes) -> None:
+    """A head has a size: past it the connection ends, whatever may still come."""
+    client = await _connected(port, head)
+    assert await _read_to_the_end(client) < 1000
+
+
+async def test_too_many_requests_at_once_end_the_connection(port: int) -> None:
+    """Requests behind one that is being answered are few, or the connection ends."""
+    client = await _connected(port, b"GET / HTTP/1.1\r\nHost: h\r\n\r\n" * 1000)
+    assert await _read_to_the_end(client) < 17 * WHOLE
+
+
 async def test_an_answer_that_is_not_read_ends_the_connection(port: int) -> None:
     """A client that stops reading an answer is cut off instead of holding it in memory."""
     client = await _connected(port, b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", narrow=True)

@@ -91,6 +91,7 @@ class TestReading:
             packed(type=3, data={}, id=1),
             packed(data=["x", library.ExtType(5, b"abc")]),
             packed(data=["x", {1: 2}]),
+            packed(data=["x", library.Timestamp(2**62, 0)]),
             packed(data=["x", b"\xff"]).replace(b"\xc4\x01\xff", b"\xa1\xff"),
         ],
         ids=lambda data: repr(data[:40]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -481,6 +482,20 @@ class TestHistory:
         assert reason(table.ask(table.person("eve"), "history", {"room": "a"})) == "forbidden"
         ann = table.person("ann", "a", identity=Identity(user="ann"))
         assert table.ask(ann, "history", {"room": "a"})["ok"]
+
+    @pytest.mark.parametrize("how", ["join", "history"])
+    def test_an_answer_has_a_size(self, table: Table, how: str):
+        """A short question is not worth an answer without end: the oldest are left out, and the answer says so."""
+        ann = table.person("ann", "a")
+        for _ in range(30):
+            table.ask(ann, "chat", {"room": "a", "message": "\x01" * 60_000}, now=1e6)
+        asked = {"room": "a", "since": 0} | ({"history": 100} if how == "join" else {"limit": 100})
+        answer = table.ask(table.person("ben"), how, asked, now=1e6)
+        kept = answer["history" if how == "join" else "messages"]
+        assert 1 <= len(kept) < 30
+        assert kept[-1]["offset"] == answer["offset"] == 30
+        assert not answer["recovered" if how == "join" else "complete"]
+        assert len(json.dumps(kept)) < 1_200_000
 
     @pytest.mark.parametrize("how", ["join", "history"])
     @pytest.mark.parametrize("depth", [10, 60, 120, 195, 198, 210, 248, 249, 250, 251, 252, 253, 260])

@@ -13,7 +13,7 @@ from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Frame, Opcode
 
 from rtserver.transport import frames
-from rtserver.transport.direct import CLOSE_TIMEOUT, DirectLane, Wire
+from rtserver.transport.direct import CLOSE_TIMEOUT, SLICE, DirectLane, Wire
 from rtserver.transport.lane import LaneLimits
 from rtserver.transport.outbound import Outbound
 from tests.unit.transport.stand_ins import Clock, Hearer, PlainTransport, frames_of
@@ -572,3 +572,50 @@ def test_the_server_stops(clock: Clock) -> None:
     line.lane.shutdown()
     assert line.closed_with() == 1012
     assert len(line.heard) == 1
+
+
+# One peer's flood.
+
+
+def test_a_flood_is_handed_over_in_slices(clock: Clock) -> None:
+    """However much one peer sends, each turn handles a slice of it, in order, and reading waits meanwhile."""
+    line = _Line()
+    texts = [f"4{number}" for number in range(10_000)]
+    line.lane.data_received(b"".join(masked(1, text.encode()) for text in texts))
+    assert len(line.heard) <= SLICE
+    assert not line.transport.reading
+    turns = 0
+    while clock.pending:
+        before = len(line.heard)
+        clock.advance(0)
+        turns += 1
+        assert len(line.heard) >= before
+    assert [text for _, text in line.heard] == texts
+    assert line.transport.reading
+
+
+def test_a_held_flood_waits(clock: Clock) -> None:
+    """While the receiver wants no more nothing is handed over; then the rest comes, in order."""
+    line = _Line()
+    texts = [f"4{number}" for number in range(3000)]
+    line.lane.data_received(b"".join(masked(1, text.encode()) for text in texts))
+    line.lane.pause_reading()
+    heard = len(line.heard)
+    clock.advance(1)
+    assert len(line.heard) == heard
+    line.lane.resume_reading()
+    clock.advance(1)
+    assert [text for _, text in line.heard] == texts
+    assert line.transport.reading
+
+
+def test_what_one_turn_writes_is_bounded_too(clock: Clock) -> None:
+    """A client that would be sent more than the limit within a turn is evicted, and not by the write itself."""
+    line = _Line(limits=LaneLimits(max_bytes=1000, stall=10))
+    for _ in range(5):
+        line.lane.write(Outbound("4" + "x" * 400))
+    assert line.heard == []
+    clock.advance(0)
+    assert line.limits.evicted == 1
+    assert line.heard == [("lost", "slow consumer")]
+    assert line.transport.aborted
