@@ -80,6 +80,9 @@ class Server(uvicorn.Server):
             async with asyncio.timeout(drain.timeout):
                 await asyncio.sleep(drain.delay)
                 await self._app.drain(drain.spread)
+                # A client between two polls has not heard yet; the next poll may come over a connection idle now.
+                while self._app.engine.speaking:  # noqa: ASYNC110  # it ends by itself, soon
+                    await asyncio.sleep(0.02)
                 self._release_idle()
                 while self.server_state.connections:  # noqa: ASYNC110  # uvicorn has no event for it
                     await asyncio.sleep(0.02)

@@ -146,6 +146,11 @@ class EngineServer(engineio.AsyncServer, SessionEvents):  # type: ignore[misc]  
         lane = self._last_words.get(sid)
         return lane if lane is not None and lane.unheard else None
 
+    @property
+    def speaking(self) -> bool:
+        """Tell whether any ended polling session still has something to say; it has `LAST_WORDS` seconds."""
+        return any(lane.unheard for lane in self._last_words.values())
+
     def _drop_last_words(self, sid: str) -> None:
         self._last_words.pop(sid, None)
 
