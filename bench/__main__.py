@@ -14,8 +14,8 @@ from bench.servers import ALL
 from bench.soak import soak
 from bench.summary import Line, Round, summarize
 
-BUSY = 0.7
-"""Load average from which on others disturb the measurement."""
+BUSY = 0.1
+"""Cores that others keep busy, on average, from which on they disturb the measurement."""
 
 
 def say(text: str) -> None:
@@ -58,14 +58,13 @@ def _compare(options: argparse.Namespace) -> int:
     pace = QUICK if options.quick else FULL
     rounds = options.rounds or (1 if options.quick else 5)
     skipped = set(options.skip)
-    busy = machine.load_average()
-    if busy > BUSY:
-        say(f"The machine is busy (load {busy:.1f}); the numbers will be worse than they could be.")
+    neighbours = machine.Neighbours()
     measured = runner.measure(runner.chosen(options.only), skipped, pace, rounds, say)
     lines = summarize(measured)
     full = not (options.quick or options.only or options.skip)
-    result = _result(lines, measured, busy)
-    text = report.markdown(lines, result["machine"], _measured(options.quick, result["date"], rounds, busy))
+    others = neighbours.cores()
+    result = _result(lines, measured, others)
+    text = report.markdown(lines, result["machine"], _measured(options.quick, result["date"], rounds, others))
     _write(RESULTS if full else RAW, result, text, lines)
     if full:
         DOCUMENT.write_text(report.embedded(DOCUMENT.read_text(), text))
@@ -73,23 +72,23 @@ def _compare(options: argparse.Namespace) -> int:
     return 0 if all(line.met for line in lines) or "rtserver" in skipped else 1
 
 
-def _measured(quick: bool, date: str, rounds: int, busy: float) -> str:
+def _measured(quick: bool, date: str, rounds: int, others: float) -> str:
     """Say when and how well it was measured."""
     parts = [f"Measured on {date}, {rounds} round{'s' if rounds != 1 else ''}."]
     if quick:
         parts.append(
             f"Quick: {QUICK.idle} idle clients, not 5000, and {QUICK.leaving[1]} that leave, not 8000."
         )
-    if busy > BUSY:
-        parts.append("The machine had other work to do meanwhile: preliminary, and the spread is wide.")
+    if others > BUSY:
+        parts.append(f"Others kept {others:.1f} cores busy meanwhile: preliminary, and the spread is wide.")
     return " ".join(parts)
 
 
-def _result(lines: list[Line], rounds: list[Round], busy: float) -> dict[str, Any]:
+def _result(lines: list[Line], rounds: list[Round], others: float) -> dict[str, Any]:
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "machine": machine.describe(),
-        "load_average_before": busy,
+        "cores_used_by_others": round(others, 2),
         "method": report.METHOD,
         "rows": [_row(line) for line in lines],
         "rounds": rounds,
