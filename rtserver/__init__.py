@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
-__all__ = ["ConfigError", "RtError", "create_app", "run"]
+from rtserver.version import __version__
+
+__all__ = ["ConfigError", "RtError", "__version__", "create_app", "run"]
 
 if TYPE_CHECKING:
     from rtserver.app import create_app

@@ -6,7 +6,9 @@ The only module that names implementations; everything else is given what it nee
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Collection, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from rtserver.auth.grants import EVERYBODY, Grants
 from rtserver.auth.tokens import TokenVerifier
 from rtserver.broker.base import Retention
 from rtserver.broker.memory import MemoryBroker
+from rtserver.config import schema
 from rtserver.config.check import problems
 from rtserver.config.load import ConfigError, load
 from rtserver.config.schema import Config
@@ -29,16 +32,30 @@ from rtserver.gateway.members import Members
 from rtserver.gateway.socketio import SocketIoServer
 from rtserver.handlers.base import Context
 from rtserver.node import Node
-from rtserver.protocol.errors import SERVER_DRAINING, TOO_MANY_CONNECTIONS, RtError
+from rtserver.protocol.errors import SERVER_DRAINING, SERVER_ERROR, TOO_MANY_CONNECTIONS, RtError
 from rtserver.protocol.identifiers import Clock
+from rtserver.reports import Reporter
 from rtserver.rooms.stream import Publication
 from rtserver.roster import Roster
 from rtserver.router import Router
+from rtserver.store.base import Steering, StoreError
+from rtserver.store.database import Database
+from rtserver.store.lives import SqlLives
+from rtserver.store.outbox import SqlOutbox
+from rtserver.store.steering import SqlSteering
 from rtserver.telemetry import log
 from rtserver.telemetry.metrics import Metrics
 from rtserver.transport.engine import EngineServer
 from rtserver.transport.lane import LaneLimits
 from rtserver.transport.requests import Denial, Receive, Scope, Send
+from rtserver.vitals import Vitals
+from rtserver.webhooks.dispatcher import Dispatcher, Settings
+from rtserver.webhooks.targets import Bundling, Target
+
+_log = log.logger("app")
+
+# How long a server that stops goes on delivering webhooks, in seconds; what is left is delivered after the next start.
+LAST_DELIVERIES = 3.0
 
 
 class App:
@@ -57,7 +74,18 @@ class App:
         self.engine.admit = self._admit
         fanout = Fanout()
         grants = Grants(config.rooms)
-        self.node = _node(config, fanout, grants, self.metrics)
+        clock = Clock()
+        self._database = Database(config.store.url)
+        self.webhooks = _webhooks(config, self._database, clock, self.metrics)
+        self.node = _node(config, fanout, grants, clock, self.metrics, Reporter(self.webhooks.emitter))
+        self.vitals = Vitals(
+            self.webhooks.emitter,
+            self.metrics,
+            connections=lambda: self.node.connections,
+            rooms=lambda: len(self.node.registry),
+            status_interval=config.webhooks.status_interval,
+            stats_interval=config.webhooks.stats_interval,
+        )
         self._admission = Admission(config.limits.connections, now=0.0)
         self.sio = SocketIoServer(
             self.engine,
@@ -69,7 +97,7 @@ class App:
             config.engine.connect_timeout,
         )
         self._path = "/" + config.engine.path.strip("/")
-        self._http = routes.build(draining=lambda: self.draining, demo=config.demo.enabled)
+        self._http = routes.build(unready=self._unready, demo=config.demo.enabled)
 
     def on_connect(self, hook: OnConnect) -> OnConnect:
         """Register ``async def hook(client, auth)``, run when a client was told that it is connected."""
@@ -91,6 +119,7 @@ class App:
     async def drain(self, spread: float, step: float = 0.05) -> None:
         """Close every transport, in batches over *spread* seconds, so that the clients come back elsewhere."""
         self.draining = True
+        self.vitals.stop()
         sessions = list(self.engine.sockets.values())
         batch = max(10, -(-len(sessions) // max(1, round(spread / step))))
         farewell = RtError(SERVER_DRAINING, "the server is stopping")
@@ -106,12 +135,39 @@ class App:
             message = await receive()
             if message["type"] == "lifespan.startup" and self.logs_for_itself:
                 log.configure(self.config.logging.level, self.config.logging.format, whole_process=False)
-            if message["type"] == "lifespan.shutdown":
-                self.node.close()
-                await self.sio.shutdown()
+            if message["type"] == "lifespan.startup":
+                await self._start()
+            else:
+                await self._stop()
             await send({"type": f"{message['type']}.complete"})
             if message["type"] == "lifespan.shutdown":
                 return
+
+    async def _start(self) -> None:
+        try:
+            await self._open_store()
+        except StoreError as error:
+            _log.error("the store cannot be opened", why=str(error))
+        await self.webhooks.start(self._open_store, self.node)
+        self.vitals.start()
+
+    async def _stop(self) -> None:
+        self.vitals.stop()
+        self.node.close()
+        await self.webhooks.stop(LAST_DELIVERIES)
+        await self._database.close()
+        await self.sio.shutdown()
+
+    async def _open_store(self) -> None:
+        if not self._database.is_open:
+            await self._database.open()
+
+    def _unready(self) -> RtError | None:
+        if self.draining:
+            return RtError(SERVER_DRAINING, "the server is stopping")
+        if not self.webhooks.healthy:
+            return RtError(SERVER_ERROR, "the store cannot be written: webhooks wait in memory")
+        return None
 
     def _admit(self, scope: Scope) -> Denial | None:
         if self.draining:
@@ -121,6 +177,19 @@ class App:
             self.metrics.refused["accept_rate"] += 1
             return _unavailable(RtError(TOO_MANY_CONNECTIONS, "too many connections at once"), wait)
         return None
+
+
+@contextlib.asynccontextmanager
+async def open_steering(url: str) -> AsyncIterator[Steering]:
+    """Open the store for commands; raise `StoreError` when it cannot be, or when no other process could see it."""
+    database = Database(url)
+    if not database.durable:
+        raise StoreError(f"store.url is {url}: only the server itself sees what is in its memory")
+    await database.open()
+    try:
+        yield SqlSteering(database)
+    finally:
+        await database.close()
 
 
 def create_app(source: str | Path | Mapping[str, Any] | Config | None = None) -> App:
@@ -148,7 +217,45 @@ def _engine(config: Config) -> EngineServer:
     )
 
 
-def _node(config: Config, fanout: Fanout, grants: Grants, metrics: Metrics) -> Node:
+def _webhooks(config: Config, database: Database, clock: Clock, metrics: Metrics) -> Dispatcher:
+    webhooks = config.webhooks
+    return Dispatcher(
+        [_target(target) for target in webhooks.targets],
+        SqlOutbox(database),
+        SqlLives(database),
+        clock,
+        metrics,
+        Settings(
+            node=config.server.name or socket.gethostname(),
+            wait_for_commit=webhooks.ack == "committed" and database.durable,
+            max_events=webhooks.queue.max_events,
+            drop_oldest=webhooks.queue.overflow == "drop_oldest",
+            lease=config.broker.lease,
+        ),
+    )
+
+
+def _target(target: schema.Target) -> Target:
+    return Target(
+        target.name,
+        target.url,
+        secrets=[secret.get_secret_value() for secret in target.secrets],
+        events=target.events,
+        rooms=target.rooms,
+        bundling=Bundling(target.batch.max_events, target.batch.max_wait)
+        if target.batch is not None
+        else None,
+        timeout=target.timeout,
+        concurrency=target.concurrency,
+        schedule=target.retry.schedule,
+        jitter=target.retry.jitter,
+        headers=target.headers,
+    )
+
+
+def _node(
+    config: Config, fanout: Fanout, grants: Grants, clock: Clock, metrics: Metrics, reporter: Reporter
+) -> Node:
     form = json_format("/")
 
     def deliver(room: str | None, publication: Publication, skip: Collection[str]) -> int:
@@ -164,7 +271,6 @@ def _node(config: Config, fanout: Fanout, grants: Grants, metrics: Metrics) -> N
         history = grants.policy(room if room is not None else EVERYBODY).history
         return Retention(history.size, history.ttl)
 
-    clock = Clock()
     return Node(
         Roster(),
         fanout,
@@ -172,6 +278,7 @@ def _node(config: Config, fanout: Fanout, grants: Grants, metrics: Metrics) -> N
         retention,
         clock,
         metrics,
+        reporter=reporter,
         announcer=Announcer(fanout, config.announce, lambda room: grants.policy(room).presence, clock),
         grace=config.recovery.grace if config.recovery.enabled else 0.0,
     )

@@ -42,12 +42,15 @@ class Client:
         "identity",
         "ip",
         "live",
+        "lost_because",
         "name",
         "namespace",
         "next_ack",
         "number",
         "rooms",
         "session",
+        "session_id",
+        "session_since",
         "sid",
         "subscriptions",
     )
@@ -77,6 +80,10 @@ class Client:
         self.live = False
         self.number = 0
         self.connected_at = 0.0
+        # The session outlives the connection when the client comes back within its time of grace.
+        self.session_id = ""
+        self.session_since = 0.0
+        self.lost_because = ""
         self.rooms: dict[str, None] | None = None
         self.subscriptions: dict[str, None] | None = None
         self.bucket: Bucket | None = None

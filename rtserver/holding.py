@@ -25,18 +25,18 @@ class Holding:
         self._held.setdefault(client.client_id, {})[client.sid] = client
         self._timer.add(client)
 
-    def succeed(self, client: Client) -> bool:
-        """Make *client* the heir of a held one of the same client_id; tell whether there was one."""
+    def succeed(self, client: Client) -> Client | None:
+        """Make *client* the heir of a held one of the same client_id, and return that one."""
         theirs = self._held.get(client.client_id, {}).values()
         predecessor = next((held for held in theirs if held.heir is None), None)
         if predecessor is None:
-            return False
+            return None
         predecessor.heir = client
         # A line that blinks twice: those before the first heir are now the second one's.
         for held in theirs:
             if held.heir is predecessor:
                 held.heir = client
-        return True
+        return predecessor
 
     def holds(self, client: Client) -> bool:
         """Tell whether the client is held."""
@@ -56,6 +56,11 @@ class Holding:
     def take_all(self, client_id: str) -> list[Client]:
         """Return all held ones of a client_id, and hold them no longer."""
         return list(self._held.pop(client_id, {}).values())
+
+    def take_everybody(self) -> list[Client]:
+        """Return all held ones, and hold nobody any longer."""
+        held, self._held = self._held, {}
+        return [client for theirs in held.values() for client in theirs.values()]
 
     def close(self) -> None:
         """Stop; nobody expires any more."""

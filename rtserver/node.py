@@ -14,14 +14,15 @@ from rtserver.holding import Holding
 from rtserver.protocol.errors import KICKED, RtError
 from rtserver.protocol.identifiers import iso_timestamp
 from rtserver.publisher import Publisher
+from rtserver.reports import Reporter
 from rtserver.rooms.registry import Member, Registry
 
 
 class Node(Publisher):
     """This server's clients and rooms. Everything public here may be called by embedding code (``app.node``)."""
 
-    def __init__(self, *args: Any, announcer: Announcer, grace: float) -> None:
-        super().__init__(*args)
+    def __init__(self, *args: Any, announcer: Announcer, reporter: Reporter, grace: float) -> None:
+        super().__init__(*args, reporter=reporter)
         self.registry = Registry()
         self._announcer = announcer
         self._holding = Holding(grace, self._release)
@@ -56,10 +57,16 @@ class Node(Publisher):
         self._fanout.admit(client)
         for room in client.subscriptions or ():
             self._fanout.subscribe(room, client)
-        returned = self._holding.succeed(client)
-        self._announcer.welcome(client, len(self._roster))
-        if not returned:
-            self._announcer.connected(client, len(self._roster))
+        predecessor = self._holding.succeed(client)
+        total = len(self._roster)
+        self._announcer.welcome(client, total)
+        if predecessor is not None:
+            client.session_id, client.session_since = predecessor.session_id, predecessor.session_since
+            self._reporter.resumed(client, total)
+        else:
+            client.session_id, client.session_since = self.clock.identifier(), client.connected_at
+            self._announcer.connected(client, total)
+            self._reporter.connected(client, total)
         client.log.info("client connected", ip=client.ip)
 
     async def part(self, client: Client, reason: str) -> None:
@@ -73,6 +80,7 @@ class Node(Publisher):
         """Let a client go whose line was cut: it leaves when nothing is heard of it for the time of grace."""
         if not self._drop(client):
             return
+        client.lost_because = reason
         if self._holding.grace > 0:
             self._holding.hold(client)
             client.log.debug("client lost", reason=reason)
@@ -97,13 +105,14 @@ class Node(Publisher):
 
     def _release(self, client: Client) -> None:
         """End the time of grace of a client that did not come back, or whose successor is there."""
-        self._depart(client, "transport close")
+        self._depart(client, client.lost_because)
 
     def _depart(self, client: Client, reason: str) -> None:
         for room in list(client.rooms or ()):
             self._quit(client, room, reason)
         if client.heir is None:
             self._announcer.disconnected(client, len(self._roster))
+            self._reporter.disconnected(client, len(self._roster), reason)
         client.log.info("client disconnected", reason=reason)
 
     # Rooms.
@@ -124,6 +133,7 @@ class Node(Publisher):
         change = self.registry.join(room, client, client.name, client.verified, time.time())
         if change.member:
             self._announcer.joined(client, room, change.total)
+            self._reporter.joined(client, room, change.total, first=change.room)
         client.log.info("room joined", room=room)
         return change.total
 
@@ -171,7 +181,17 @@ class Node(Publisher):
         change = self.registry.leave(room, client)
         if change.member:
             self._announcer.left(client, room, change.total, reason)
+            self._reporter.left(client, room, change.total, reason, last=change.room)
+
+    def occupancy(self, room: str) -> int:
+        """Return how many members the room has."""
+        return self.registry.count(room)
 
     def close(self) -> None:
-        """Stop the timers."""
+        """Let everybody go: nobody could come back to this node."""
+        for client in self._roster.everybody():
+            if self._drop(client):
+                self._depart(client, "server draining")
+        for held in self._holding.take_everybody():
+            self._release(held)
         self._holding.close()

@@ -13,9 +13,11 @@ from rtserver.protocol.data import sound_data
 from rtserver.protocol.errors import BAD_REQUEST, RtError
 from rtserver.protocol.identifiers import Clock
 from rtserver.protocol.names import normal_name, publishable_event
+from rtserver.reports import Reporter
 from rtserver.rooms.stream import Page
 from rtserver.roster import Roster
 from rtserver.telemetry.metrics import Metrics
+from rtserver.webhooks.journal import Receipt
 
 SYSTEM = "SYSTEM"
 
@@ -30,6 +32,8 @@ class Published(NamedTuple):
     offset: int
     timestamp: str
     recipients: int
+    receipt: Receipt | None = None
+    """Whether a backend that wants it is sure to hear of it; None when there is nothing to wait for."""
 
 
 class Publisher:
@@ -43,6 +47,8 @@ class Publisher:
         retention: Callable[[str | None], Retention],
         clock: Clock,
         metrics: Metrics,
+        *,
+        reporter: Reporter,
     ) -> None:
         self.clock = clock
         self.metrics = metrics
@@ -50,6 +56,7 @@ class Publisher:
         self._fanout = fanout
         self._broker = broker
         self._retention = retention
+        self._reporter = reporter
 
     async def publish(
         self,
@@ -118,7 +125,8 @@ class Publisher:
         except (TypeError, ValueError) as error:
             raise RtError(BAD_REQUEST, f"data: cannot be sent as JSON ({error})") from error
         self.metrics.messages[event if stamped else "other"] += 1
-        return Published(event_id, published.offset, timestamp, recipients)
+        receipt = self._reporter.said(event, published.payload) if stamped else None
+        return Published(event_id, published.offset, timestamp, recipients, receipt)
 
     async def send(self, client_id: str, event: str, data: Any = None) -> int:
         """Send an event to every connection of a client_id; return how many there are. Raises as `publish`."""

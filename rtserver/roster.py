@@ -39,6 +39,10 @@ class Roster:
         """Return the connections of a client_id."""
         return list(self._by_id.get(client_id, {}).values())
 
+    def everybody(self) -> list[Client]:
+        """Return all connections."""
+        return list(self._by_sid.values())
+
     def has(self, client_id: str) -> bool:
         """Tell whether a client_id has any connection."""
         return client_id in self._by_id

@@ -10,7 +10,7 @@ import orjson
 from rtserver.client import Client
 from rtserver.config.schema import Limits, Rate
 from rtserver.handlers import broadcast, chat, history, join, leave, ping, presence, private, rooms, typing
-from rtserver.handlers.base import Context
+from rtserver.handlers.base import Context, Held
 from rtserver.protocol import messages
 from rtserver.protocol.errors import (
     BAD_REQUEST,
@@ -23,7 +23,7 @@ from rtserver.protocol.errors import (
 from rtserver.protocol.routing import unwrap
 from rtserver.rooms import bucket
 
-Handler = Callable[[Context, Client, Any], Awaitable[dict[str, Any]]]
+Handler = Callable[[Context, Client, Any], Awaitable[dict[str, Any] | Held]]
 
 
 class Route(NamedTuple):
@@ -86,8 +86,8 @@ class Router:
 
     async def answer(
         self, client: Client, event: object, args: list[Any], size: int, now: float, wants_ack: bool
-    ) -> dict[str, Any] | None:
-        """Do what the event asks; return the ack's object, or None after answering without one.
+    ) -> dict[str, Any] | Held | None:
+        """Do what the event asks; return the ack's object, perhaps `Held`, or None after answering without one.
 
         *size* is that of the packet with its attachments, in bytes; *now* as in `check_rate`.
         """
@@ -108,6 +108,8 @@ class Router:
         except Exception:
             client.log.exception("handler failed", event_name=name)
             return self._refused(client, name, RtError(SERVER_ERROR, "the server failed"), wants_ack)
+        if isinstance(result, Held):
+            return Held({"ok": True, **result.body}, result.receipt) if wants_ack else None
         if wants_ack:
             return {"ok": True, **result}
         if route.answer is not None:

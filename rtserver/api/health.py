@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from rtserver.protocol.errors import SERVER_DRAINING, RtError
+from rtserver.protocol.errors import RtError
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -17,12 +17,14 @@ async def healthz(request: Request) -> Response:
     return JSONResponse({"status": "ok"})
 
 
-def readyz(draining: Callable[[], bool]) -> Endpoint:
-    """Return the endpoint: 200, or 503 while the server is draining."""
+def readyz(unready: Callable[[], RtError | None]) -> Endpoint:
+    """Return the endpoint: 200, or 503 with why clients should be sent elsewhere."""
 
     async def endpoint(request: Request) -> Response:
-        if draining():
-            raise RtError(SERVER_DRAINING, "the server is stopping")
+        why = unready()
+        if why is not None:
+            # Whatever its own status is: this one is what load balancers understand.
+            return JSONResponse({"error": why.body()}, 503)
         return JSONResponse({"status": "ready"})
 
     return endpoint

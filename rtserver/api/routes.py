@@ -18,9 +18,12 @@ from rtserver.telemetry.log import logger
 _log = logger("api")
 
 
-def build(*, draining: Callable[[], bool], demo: bool) -> Starlette:
-    """Return the application; *demo* puts the demo page at ``/`` when it was built."""
-    routes: list[BaseRoute] = [Route("/healthz", healthz), Route("/readyz", readyz(draining))]
+def build(*, unready: Callable[[], RtError | None], demo: bool) -> Starlette:
+    """Return the application.
+
+    *unready* says why no clients should come; *demo* puts the demo page at ``/`` when it was built.
+    """
+    routes: list[BaseRoute] = [Route("/healthz", healthz), Route("/readyz", readyz(unready))]
     if demo and WEB.is_dir():
         routes.append(Mount("/", DemoPage()))
     return Starlette(

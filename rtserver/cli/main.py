@@ -7,13 +7,14 @@ from importlib import import_module
 
 import click
 
-from rtserver import __version__
 from rtserver.config.problem import ConfigError
+from rtserver.version import __version__
 
 COMMANDS = {
     "serve": "rtserver.cli.serve:serve",
     "check-config": "rtserver.cli.check_config:check_config",
     "token": "rtserver.cli.token:token",
+    "webhooks": "rtserver.cli.webhooks:webhooks",
     "bench": "rtserver.cli.bench:bench",
 }
 """Commands by name, in the order of `--help`: MODULE:ATTRIBUTE, imported when the command is used."""

@@ -41,9 +41,28 @@ def _tls(config: Config) -> Iterator[Problem]:
             yield Problem(f"server.tls.{name}", f"{path} is not a file")
 
 
+def _store(config: Config) -> Iterator[Problem]:
+    if config.store.url.startswith("postgresql:"):
+        yield Problem(
+            "store.url", "postgresql:// is not available in this version", "use sqlite:///FILE or memory://"
+        )
+    elif config.store.url.startswith("sqlite:") and not config.store.url.startswith("sqlite:///"):
+        yield Problem("store.url", "needs three slashes before the file", "for example sqlite:///rtserver.db")
+
+
+def _target_names(config: Config) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for index, target in enumerate(config.webhooks.targets):
+        if target.name in seen:
+            yield Problem(f"webhooks.targets[{index}].name", f"{target.name} is the name of another target")
+        seen.add(target.name)
+
+
 CHECKS: tuple[tuple[tuple[str, ...], Check], ...] = (
     (("auth.mode", "auth.open_to_network", "server.host"), _open_to_network),
     (("server.tls",), _tls),
+    (("store.url",), _store),
+    (("webhooks.targets",), _target_names),
     (("auth.mode", "auth.jwt"), lambda config: jwt_problems(config.auth)),
 )
 """Each check with the places it looks at."""
@@ -68,12 +87,9 @@ NOT_IN_EFFECT: tuple[tuple[str, Callable[[Config], bool]], ...] = (
     ("api.keys", lambda config: bool(config.api.keys)),
     ("auth.refresh_grace", lambda config: config.auth.refresh_grace != _DEFAULT.auth.refresh_grace),
     ("notifications", lambda config: config.notifications != _DEFAULT.notifications),
-    ("webhooks", lambda config: config.webhooks != _DEFAULT.webhooks),
     ("ingest.kafka", lambda config: bool(config.ingest.kafka)),
     ("ingest.postgres", lambda config: bool(config.ingest.postgres)),
-    ("store.url", lambda config: config.store.url != _DEFAULT.store.url),
     ("broker.url", lambda config: config.broker.url != _DEFAULT.broker.url),
-    ("broker.lease", lambda config: config.broker.lease != _DEFAULT.broker.lease),
     ("recovery.window", lambda config: config.recovery.window != _DEFAULT.recovery.window),
     ("recovery.max_messages", lambda config: config.recovery.max_messages != _DEFAULT.recovery.max_messages),
 )

@@ -26,6 +26,7 @@ from rtserver.gateway.handshake import Handshake
 from rtserver.gateway.lobby import Lobby
 from rtserver.gateway.members import MAIN, Members
 from rtserver.gateway.packets import Packet
+from rtserver.handlers.base import Held
 from rtserver.node import Node
 from rtserver.protocol.errors import HANDSHAKE_TIMEOUT, KICKED, SERVER_ERROR, SLOW_CONSUMER, RtError
 from rtserver.router import Router
@@ -37,6 +38,13 @@ from rtserver.transport.packets import MalformedPacket
 
 # How long a handler may go on for a client that is gone.
 LAST_WORK = 10.0
+
+_UNRECORDED = {
+    "ok": False,
+    "error": RtError(
+        SERVER_ERROR, "the message was delivered, but could not be recorded for webhooks"
+    ).body(),
+}
 
 
 class SocketIoServer(socketio.AsyncServer):  # type: ignore[misc]  # the library has no types
@@ -282,7 +290,13 @@ class SocketIoServer(socketio.AsyncServer):  # type: ignore[misc]  # the library
         await super().shutdown()
 
 
-def _acknowledge(client: Client, ack_id: int | None, answer: dict[str, Any] | None) -> None:
+def _acknowledge(client: Client, ack_id: int | None, answer: dict[str, Any] | Held | None) -> None:
+    if isinstance(answer, Held):
+        body = answer.body
+        answer.receipt.then(
+            lambda committed: _acknowledge(client, ack_id, body if committed else _UNRECORDED)
+        )
+        return
     if ack_id is not None and answer is not None:
         try:
             client.session.send(_written(client, ack_id, [answer]))

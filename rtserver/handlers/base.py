@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from rtserver.auth.grants import Grants
 from rtserver.client import Client
 from rtserver.node import Node
 from rtserver.protocol.messages import Chat
 from rtserver.publisher import Published
+from rtserver.webhooks.journal import Receipt
 
 # What a stock client takes in one packet, and so in one answer.
 MAX_BINARY = 10
 MAX_BYTES = 1_000_000
+
+
+class Held(NamedTuple):
+    """An answer that is given when its receipt is settled: as it is, or as an error when nothing was committed."""
+
+    body: dict[str, Any]
+    receipt: Receipt
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +31,11 @@ class Context:
     node: Node
     grants: Grants
     rooms_per_client: int | None
+
+
+def told(published: Published, body: dict[str, Any]) -> dict[str, Any] | Held:
+    """Return the answer to a publication, which may have to wait until backends are sure to hear of it."""
+    return body if published.receipt is None else Held(body, published.receipt)
 
 
 async def say(context: Context, client: Client, event: str, request: Chat) -> Published:

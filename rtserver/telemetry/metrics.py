@@ -8,7 +8,7 @@ from collections import Counter
 class Metrics:
     """What this node did since it started."""
 
-    __slots__ = ("deliveries", "dropped", "messages", "refused")
+    __slots__ = ("deliveries", "dropped", "messages", "refused", "webhook_deliveries")
 
     def __init__(self) -> None:
         self.messages: Counter[str] = Counter()
@@ -19,3 +19,5 @@ class Metrics:
         """Connections and requests refused, by reason."""
         self.dropped: Counter[str] = Counter()
         """What a bound threw away, by what it was."""
+        self.webhook_deliveries: Counter[tuple[str, str]] = Counter()
+        """Attempts to deliver webhook events, by target and outcome: delivered, failed, dead."""

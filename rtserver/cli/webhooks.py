@@ -1,0 +1,196 @@
+"""`rtserver webhooks`: reads and steers the outbox, beside a running server or without one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import orjson
+
+from rtserver.cli.configured import config_option, configured
+from rtserver.config.schema import Config
+from rtserver.protocol.identifiers import iso_timestamp
+from rtserver.store.base import Delivery, Steering, StoreError
+
+_T = TypeVar("_T")
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+_STATES = ("pending", "delivered", "dead")
+# Deliveries are newest first; more than a screen or two is for --json.
+_LIMIT = 100
+
+
+@click.group()
+def webhooks() -> None:
+    """Read and steer the outbox of webhook deliveries."""
+
+
+def _common(command: _Function) -> _Function:
+    """Give a command the options that all of these take."""
+    as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+    return config_option(as_json(command))
+
+
+@webhooks.command("list")
+@click.option("--state", type=click.Choice(_STATES), help="Only those in this state.")
+@click.option("--target", help="Only those to this target.")
+@click.option(
+    "--limit", type=click.IntRange(1, 100_000), default=_LIMIT, show_default=True, help="At most so many."
+)
+@_common
+def list_(state: Any, target: str | None, limit: int, config: Path, as_json: bool) -> None:
+    """List deliveries, the newest first."""
+    settings = configured(config)
+    _check_target(settings, target)
+    found = _steer(settings, lambda steering: steering.listed(state, target, limit))
+    if as_json:
+        _print_json([_row(delivery) for delivery in found])
+        return
+    for delivery in found:
+        click.echo(_line(delivery))
+    if not found:
+        click.echo("there are no such deliveries", err=True)
+    elif len(found) == limit:
+        click.echo(f"the newest {limit} are shown; --limit shows more", err=True)
+
+
+@webhooks.command()
+@click.argument("delivery_id", metavar="ID")
+@_common
+def show(delivery_id: str, config: Path, as_json: bool) -> None:
+    """Show a delivery with its event. ID is a delivery's or an event's (webhook-id)."""
+    found = _find(configured(config), [delivery_id])
+    shown = [{**_row(delivery), "event": orjson.loads(delivery.body)} for delivery in found]
+    if as_json:
+        _print_json(shown[0] if len(shown) == 1 else shown)
+        return
+    for one in shown:
+        event = one.pop("event")
+        for name, value in one.items():
+            click.echo(f"{name + ':':12} {'-' if value is None else value}")
+        click.echo(orjson.dumps(event, option=orjson.OPT_INDENT_2).decode())
+
+
+@webhooks.command()
+@click.argument("ids", metavar="[ID]...", nargs=-1)
+@click.option("--dead", is_flag=True, help="All that are dead.")
+@click.option("--target", help="With --dead: only those to this target.")
+@_common
+def retry(ids: tuple[str, ...], dead: bool, target: str | None, config: Path, as_json: bool) -> None:
+    """Deliver again, with a fresh schedule: dead, waiting or delivered ones."""
+    if dead == bool(ids):
+        raise click.UsageError("name deliveries, or give --dead")
+    if target is not None and not dead:
+        raise click.UsageError("--target goes with --dead")
+    settings = configured(config)
+    _check_target(settings, target)
+    if dead:
+        count = _steer(settings, lambda steering: steering.retry_dead(target, time.time()))
+    else:
+        found = _find(settings, ids)
+        count = _steer(settings, lambda steering: steering.retry(found, time.time()))
+    _tell(as_json, "retried", count)
+
+
+@webhooks.command()
+@click.argument("ids", metavar="ID...", nargs=-1, required=True)
+@_common
+def drop(ids: tuple[str, ...], config: Path, as_json: bool) -> None:
+    """Forget deliveries, whatever their state."""
+    settings = configured(config)
+    found = _find(settings, ids)
+    _tell(as_json, "dropped", _steer(settings, lambda steering: steering.drop(found)))
+
+
+@webhooks.command()
+@click.argument("target")
+@_common
+def enable(target: str, config: Path, as_json: bool) -> None:
+    """Deliver again to a target that answered 410 Gone. Its dead deliveries stay dead until they are retried."""
+    settings = configured(config)
+    _check_target(settings, target)
+    was_disabled = _steer(settings, lambda steering: steering.enable(target))
+    if as_json:
+        _print_json({"target": target, "was_disabled": was_disabled})
+    else:
+        click.echo(f"{target} is enabled" if was_disabled else f"{target} was not disabled")
+
+
+def _find(settings: Config, ids: Sequence[str]) -> list[Delivery]:
+    """Return the deliveries with these ids; complain about every id that is unknown."""
+
+    async def find(steering: Steering) -> list[Sequence[Delivery]]:
+        return [await steering.find(one) for one in ids]
+
+    found = _steer(settings, find)
+    unknown = [one for one, deliveries in zip(ids, found, strict=True) if not deliveries]
+    if unknown:
+        raise click.ClickException("there is no delivery " + ", ".join(unknown))
+    return [delivery for deliveries in found for delivery in deliveries]
+
+
+def _steer(settings: Config, what: Callable[[Steering], Awaitable[_T]]) -> _T:
+    async def go() -> _T:
+        async with _steering(settings) as steering:
+            return await what(steering)
+
+    try:
+        return asyncio.run(go())
+    except StoreError as error:
+        raise click.ClickException(str(error)) from None
+
+
+@contextlib.asynccontextmanager
+async def _steering(settings: Config) -> AsyncIterator[Steering]:
+    # Imported here: --help needs no database library.
+    from rtserver.app import open_steering  # noqa: PLC0415
+
+    async with open_steering(settings.store.url) as steering:
+        yield steering
+
+
+def _check_target(settings: Config, target: str | None) -> None:
+    names = [known.name for known in settings.webhooks.targets]
+    if target is not None and target not in names:
+        known = f"the targets are {', '.join(names)}" if names else "there are none in the configuration"
+        raise click.ClickException(f"there is no target {target!r}; {known}")
+
+
+def _row(delivery: Delivery) -> dict[str, Any]:
+    return {
+        "id": delivery.id,
+        "event_id": delivery.event_id,
+        "target": delivery.target,
+        "type": delivery.type,
+        "state": delivery.state,
+        "attempts": delivery.attempts,
+        "created_at": iso_timestamp(delivery.created_at),
+        "due_at": iso_timestamp(delivery.due_at) if delivery.state == "pending" else None,
+        "error": delivery.error,
+        "room": delivery.room,
+        "client_id": delivery.client,
+    }
+
+
+def _line(delivery: Delivery) -> str:
+    said = f"  {delivery.error}" if delivery.error else ""
+    return (
+        f"{delivery.id}  {delivery.type:19}  {delivery.state:9}  {delivery.attempts} attempts"
+        f"  {iso_timestamp(delivery.created_at)}{said}"
+    )
+
+
+def _tell(as_json: bool, verb: str, count: int) -> None:
+    if as_json:
+        _print_json({verb: count})
+    else:
+        click.echo(f"{verb}: {count}")
+
+
+def _print_json(value: Any) -> None:
+    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())

@@ -1,0 +1,212 @@
+"""Opening and closing the database: what the URL means, SQLite's settings, and a broken file moved aside.
+
+SQLite runs in WAL mode (https://www.sqlite.org/wal.html) with ``synchronous=NORMAL``: what is committed survives the
+death of the process at any point. The last few commits before a power cut may be lost, the file stays sound.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event, pool
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from rtserver.store.base import StoreError
+from rtserver.store.migrations import TooNew, migrate
+from rtserver.store.writer import Statements, Writer
+from rtserver.telemetry.log import logger
+
+_log = logger("store")
+
+# How long one process waits for another one's transaction, in seconds.
+_BUSY = 5.0
+# Files up to this size are read through on start, which takes a fraction of a second.
+_CHECKED = 64_000_000
+_PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "temp_store=MEMORY")
+
+
+class Unusable(StoreError):
+    """The database can never be used as it is, for a reason the operator has to deal with."""
+
+
+class Database:
+    """An SQLite file, or one in memory. `open` comes first, and may be tried again when it failed."""
+
+    def __init__(self, url: str) -> None:
+        self.path = _path(url)
+        self._engine: AsyncEngine | None = None
+        self._writer: Writer | None = None
+        # One of our transactions at a time: waiting here is cheaper than waiting for SQLite's lock, and in memory
+        # there is one connection for all.
+        self._turn = asyncio.Lock()
+
+    @property
+    def durable(self) -> bool:
+        """Tell whether what is written survives the process."""
+        return self.path is not None
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether it was opened."""
+        return self._engine is not None
+
+    @property
+    def engine(self) -> AsyncEngine:
+        """The engine, once it is open."""
+        if self._engine is None:
+            raise StoreError("the store is not open")
+        return self._engine
+
+    async def open(self) -> None:
+        """Create the tables or bring them up to date. A file that is no sound database is moved aside.
+
+        Raises `Unusable` when a newer version wrote it, and `StoreError` for what may pass.
+        """
+        try:
+            await self._open()
+        except _Broken as broken:
+            self._move_aside(str(broken))
+            try:
+                await self._open()
+            except _Broken as again:
+                raise StoreError(f"{self.path}: {again}") from None
+
+    async def close(self) -> None:
+        """Close every connection."""
+        if self._writer is not None:
+            writer, self._writer = self._writer, None
+            await writer.close()
+        if self._engine is not None:
+            engine, self._engine = self._engine, None
+            await engine.dispose()
+
+    @contextlib.asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """Yield a connection that sees what is committed; what goes wrong is a `StoreError`."""
+        with telling(self.path):
+            async with self.engine.connect() as connection:
+                await connection.execution_options(rtserver_reading=True)
+                yield connection
+
+    @contextlib.asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """Yield a connection in a transaction; what goes wrong is a `StoreError`."""
+        with telling(self.path):
+            async with self._turn, self.engine.begin() as connection:
+                yield connection
+
+    async def write(self, statements: Statements) -> None:
+        """Run statements, each over many rows, in one transaction; what goes wrong is a `StoreError`."""
+        if self._writer is not None:
+            with telling(self.path):
+                async with self._turn:
+                    await self._writer.write(statements)
+            return
+        async with self.writing() as connection:
+            for sql, rows in statements:
+                await connection.exec_driver_sql(sql, rows)
+
+    async def _open(self) -> None:
+        engine = _engine(self.path)
+        try:
+            async with engine.begin() as connection:
+                if self.path is not None and self.path.stat().st_size <= _CHECKED:
+                    await connection.run_sync(_check)
+                await connection.run_sync(migrate)
+        except BaseException as error:
+            await engine.dispose()
+            if isinstance(error, TooNew):
+                raise Unusable(f"{self.path}: {error}") from None
+            if isinstance(error, _Broken) or _is_broken(error):
+                raise _Broken(_reason(error)) from error
+            if isinstance(error, (SQLAlchemyError, OSError)):
+                raise StoreError(f"{self.path}: {_reason(error)}") from error
+            raise
+        self._engine = engine
+        if self.path is not None:
+            self._writer = Writer(self.path, _PRAGMAS, _BUSY)
+
+    def _move_aside(self, why: str) -> None:
+        assert self.path is not None
+        aside = self.path.with_name(f"{self.path.name}.corrupt-{time.strftime('%Y%m%dT%H%M%S')}")
+        for suffix in ("", "-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                Path(f"{self.path}{suffix}").rename(f"{aside}{suffix}")
+        _log.error(
+            "the database is corrupt: it was moved aside, and a new one begins; what it held is not delivered",
+            database=str(self.path),
+            moved_to=str(aside),
+            why=why,
+        )
+
+
+class _Broken(Exception):
+    """The file is not a sound database."""
+
+
+@contextlib.contextmanager
+def telling(path: Path | None) -> Iterator[None]:
+    """Turn what SQLAlchemy and the driver raise into `StoreError`."""
+    try:
+        yield
+    except (SQLAlchemyError, sqlite3.Error, OSError, ValueError) as error:
+        raise StoreError(f"{path or 'memory'}: {_reason(error)}") from error
+
+
+def _engine(path: Path | None) -> AsyncEngine:
+    if path is None:
+        # One connection: each new one would be a database of its own.
+        engine = create_async_engine("sqlite+aiosqlite://", poolclass=pool.StaticPool)
+    else:
+        engine = create_async_engine(f"sqlite+aiosqlite:///{path}", connect_args={"timeout": _BUSY})
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def settle(connection: Any, record: Any) -> None:
+        # Transactions begin when we say so: the driver's own way would let a reader become a writer, which SQLite
+        # refuses at once when another has written meanwhile.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in _PRAGMAS:
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Any) -> None:
+        if not connection.get_execution_options().get("rtserver_reading"):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _path(url: str) -> Path | None:
+    parsed = make_url(url)
+    if parsed.drivername == "memory" or parsed.database in (None, "", ":memory:"):
+        return None
+    assert parsed.database is not None
+    return Path(parsed.database)
+
+
+def _check(connection: Any) -> None:
+    found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+    if found != "ok":
+        raise _Broken(str(found))
+
+
+def _is_broken(error: BaseException) -> bool:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return getattr(cause, "sqlite_errorname", "") in ("SQLITE_CORRUPT", "SQLITE_NOTADB") or any(
+        words in str(cause) for words in ("is not a database", "is malformed")
+    )
+
+
+def _reason(error: BaseException) -> str:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return str(cause) or type(cause).__name__

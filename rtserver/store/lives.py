@@ -1,0 +1,108 @@
+"""The lives of those that share a database. What it promises stands in `rtserver.store.base.Lives`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection
+
+import orjson
+from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from rtserver.store.base import SLOT_BITS, Life, Lost, Session, StoreError
+from rtserver.store.database import Database
+from rtserver.store.locks import LifeLock
+from rtserver.store.tables import care, deliveries, lives, session_rooms, sessions
+from rtserver.store.tables import targets as disabled
+
+# Deliveries are kept for weeks: what a life of this age wrote is long gone. In microseconds.
+_FORGOTTEN = 365 * 86400 * 1_000_000
+
+
+class SqlLives:
+    """See `Lives`. A life in memory is always the only one."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._epoch = 0
+        self._lock: LifeLock | None = None
+
+    async def begin(self, node: str, targets: Collection[str], now: float, early: Life | None = None) -> Life:
+        """See `Lives.begin`. An epoch is the time in microseconds, or more when the clock was set back."""
+        async with self._database.writing() as connection:
+            known = (await connection.execute(select(lives.c.epoch, lives.c.slot))).all()
+            last = await connection.scalar(select(func.max(deliveries.c.position))) or 0
+            epoch = max(int(now * 1_000_000), last >> SLOT_BITS, *(row.epoch for row in known), 0) + 1
+            taken = {row.slot for row in known}
+            slot = next(slot for slot in range(1, 1 << SLOT_BITS) if slot not in taken)
+            if early is not None:
+                epoch, slot = early
+            if self._database.path is not None:
+                self._lock = LifeLock(self._database.path, epoch)
+                if not self._lock.take():
+                    raise StoreError(f"{self._lock.path}: somebody else holds the lock")
+            await connection.execute(insert(lives).values(epoch=epoch, slot=slot, node=node, seen_at=now))
+            for target in targets:
+                await connection.execute(insert(care).values(life=epoch, target=target, keeper=epoch))
+            # A restart lets everybody in again.
+            await connection.execute(
+                update(disabled).where(disabled.c.name.in_(targets)).values(disabled=None)
+            )
+        self._epoch = epoch
+        return Life(epoch, slot)
+
+    async def seen(self, now: float) -> None:
+        """See `Lives.seen`."""
+        async with self._database.writing() as connection:
+            await connection.execute(update(lives).where(lives.c.epoch == self._epoch).values(seen_at=now))
+
+    async def lost(self) -> list[Lost]:
+        """See `Lives.lost`."""
+        me = self._epoch
+        async with self._database.writing() as connection:
+            known = (await connection.execute(select(lives).where(lives.c.epoch != me))).all()
+            dead = [life for life in known if not self._lives(life.epoch)]
+            alive = {me, *(life.epoch for life in known)} - {life.epoch for life in dead}
+            ours = list(await connection.scalars(select(care.c.target).where(care.c.life == me)))
+            await connection.execute(
+                update(care).where(care.c.target.in_(ours), care.c.keeper.not_in(alive)).values(keeper=me)
+            )
+            await connection.execute(delete(care).where(care.c.keeper == me, care.c.life < me - _FORGOTTEN))
+            found = []
+            for life in dead:
+                shared = select(care.c.target).where(care.c.life == life.epoch, care.c.target.in_(ours))
+                if (await connection.execute(shared.limit(1))).first() is not None:
+                    found.append(await self._inherit(connection, life.epoch, life.node, life.seen_at))
+            return found
+
+    async def end(self) -> None:
+        """See `Lives.end`."""
+        try:
+            async with self._database.writing() as connection:
+                open_sessions = await connection.scalar(
+                    select(func.count()).select_from(sessions).where(sessions.c.life == self._epoch)
+                )
+                if not open_sessions:
+                    await connection.execute(delete(lives).where(lives.c.epoch == self._epoch))
+        finally:
+            if self._lock is not None:
+                self._lock.release()
+
+    async def _inherit(self, connection: AsyncConnection, life: int, node: str, seen_at: float) -> Lost:
+        """Make the dead life's sessions ours: should we die before their last events are written, they are found."""
+        theirs = (await connection.execute(select(sessions).where(sessions.c.life == life))).all()
+        rooms: dict[str, list[str]] = {}
+        members = select(session_rooms).join(sessions, sessions.c.id == session_rooms.c.session)
+        for row in await connection.execute(members.where(sessions.c.life == life)):
+            rooms.setdefault(row.session, []).append(row.room)
+        await connection.execute(update(sessions).where(sessions.c.life == life).values(life=self._epoch))
+        await connection.execute(delete(lives).where(lives.c.epoch == life))
+        if self._database.path is not None:
+            with contextlib.suppress(OSError):
+                LifeLock(self._database.path, life).path.unlink(missing_ok=True)
+        found = [Session(row.id, self._epoch, orjson.loads(row.about)) for row in theirs]
+        return Lost(life, node, seen_at, found, rooms)
+
+    def _lives(self, epoch: int) -> bool:
+        """Tell whether another life goes on. In memory there is no other."""
+        return self._database.path is not None and LifeLock(self._database.path, epoch).is_held()

@@ -1,0 +1,33 @@
+"""How the tables of an older version become those of this one.
+
+Step *n* brings version *n* to *n* + 1. A new database gets the tables as they are now, and the newest version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy import Connection, insert, inspect, select, update
+
+from rtserver.store.tables import metadata, schema
+
+STEPS: tuple[Callable[[Connection], None], ...] = ()
+NEWEST = 1 + len(STEPS)
+
+
+class TooNew(Exception):
+    """The database was written by a newer version."""
+
+
+def migrate(connection: Connection) -> None:
+    """Make the tables, or bring them up to date; raise `TooNew` when they are from the future."""
+    if not inspect(connection).has_table(schema.name):
+        metadata.create_all(connection)
+        connection.execute(insert(schema).values(version=NEWEST))
+        return
+    version = connection.execute(select(schema.c.version)).scalar_one()
+    if version > NEWEST:
+        raise TooNew(f"it has version {version} of the tables, this rtserver knows {NEWEST}")
+    for step in STEPS[version - 1 :]:
+        step(connection)
+    connection.execute(update(schema).values(version=NEWEST))

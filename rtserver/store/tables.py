@@ -1,0 +1,110 @@
+"""The tables. The numbers of versions and how to get from one to the next are in migrations.py."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+)
+
+metadata = MetaData()
+
+schema = Table("rtserver_schema", metadata, Column("version", Integer, nullable=False))
+
+lives = Table(
+    "lives",
+    metadata,
+    Column("epoch", BigInteger, primary_key=True, autoincrement=False),
+    Column("slot", Integer, nullable=False),
+    Column("node", Text, nullable=False),
+    Column("seen_at", Float, nullable=False),
+)
+
+# Who looks after the deliveries that a life wrote for a target: the life itself, or who took over when it was dead.
+care = Table(
+    "care",
+    metadata,
+    Column("life", BigInteger, primary_key=True, autoincrement=False),
+    Column("target", Text, primary_key=True),
+    Column("keeper", BigInteger, nullable=False),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("event_id", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("room", Text),
+    Column("client", Text),
+    Column("body", LargeBinary, nullable=False),
+    Column("life", BigInteger, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due_at", Float, nullable=False),
+    Column("error", Text),
+    Column("finished_at", Float),
+)
+_pending = deliveries.c.state == "pending"
+_finished = deliveries.c.state != "pending"
+# A finished delivery leaves the first index for the second, so that both stay as short as what they are for. The life
+# stands in the first so that counting needs nothing else.
+Index(
+    "deliveries_pending",
+    deliveries.c.target,
+    deliveries.c.position,
+    deliveries.c.life,
+    sqlite_where=_pending,
+    postgresql_where=_pending,
+)
+Index(
+    "deliveries_finished",
+    deliveries.c.target,
+    deliveries.c.state,
+    deliveries.c.position,
+    sqlite_where=_finished,
+    postgresql_where=_finished,
+)
+# Ids rise with time, so this index grows at its end only.
+Index("deliveries_event", deliveries.c.event_id)
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("target", Text, nullable=False),
+    # Positions, separated by spaces.
+    Column("members", Text, nullable=False),
+)
+
+targets = Table(
+    "targets",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("revision", Integer, nullable=False),
+    Column("disabled", Text),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("life", BigInteger, nullable=False, index=True),
+    Column("about", LargeBinary, nullable=False),
+)
+
+session_rooms = Table(
+    "session_rooms",
+    metadata,
+    Column("session", Text, primary_key=True),
+    Column("room", Text, primary_key=True),
+)

@@ -1,0 +1,254 @@
+"""The webhooks of one node as a whole: what runs, the order of start and stop, and who watches what.
+
+Emitter → journal → outbox → couriers, one for each target. One task looks for commands (a target enabled, deliveries
+retried or dropped behind our back), one for nodes that died.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Coroutine
+from typing import Any, NamedTuple, Protocol
+
+from rtserver.protocol.identifiers import Clock
+from rtserver.store.base import Delivery, Life, Lives, Outbox, StoreError, TargetState
+from rtserver.telemetry.log import logger
+from rtserver.telemetry.metrics import Metrics
+from rtserver.webhooks.courier import Courier
+from rtserver.webhooks.emitter import Emitter
+from rtserver.webhooks.inheritance import farewells
+from rtserver.webhooks.journal import Journal
+from rtserver.webhooks.sender import Sender
+from rtserver.webhooks.targets import Target
+
+_log = logger("webhooks")
+
+# How often commands are looked for, and how often old deliveries are forgotten and the others counted, in seconds.
+_LOOK, _TIDY = 1.0, 15.0
+KEEP_DELIVERED, KEEP_DEAD = 10_000, 30 * 86400.0
+# How often it is checked whether everything is delivered when the server stops.
+_STEP = 0.02
+
+
+class Here(Protocol):
+    """Who is connected to this node."""
+
+    @property
+    def connections(self) -> int:
+        """How many clients are connected."""
+
+    def occupancy(self, room: str) -> int:
+        """Return how many members the room has."""
+
+
+class Settings(NamedTuple):
+    """What holds for all targets. *lease* is how soon a dead node has to be noticed, in seconds."""
+
+    node: str
+    wait_for_commit: bool
+    max_events: int
+    drop_oldest: bool
+    lease: float
+
+
+class Dispatcher:
+    """Everything from ``emitter`` on. Until `start` it costs nothing, and without targets it does nothing."""
+
+    def __init__(
+        self,
+        targets: Collection[Target],
+        outbox: Outbox,
+        lives: Lives,
+        clock: Clock,
+        metrics: Metrics,
+        settings: Settings,
+    ) -> None:
+        self.pending: Counter[str] = Counter()
+        self._outbox = outbox
+        self._lives = lives
+        self._metrics = metrics
+        self._settings = settings
+        self._journal = Journal(
+            outbox,
+            settings.max_events,
+            settings.drop_oldest,
+            committed=self._committed,
+            dropped=self._dropped,
+            held=(lambda: 0) if outbox.durable else self.pending.total,
+        )
+        self.emitter = Emitter(
+            targets, self._journal, settings.node, clock, wait_for_commit=settings.wait_for_commit
+        )
+        self._couriers = {
+            target.name: Courier(target, outbox, self._journal, Sender(target), clock, self._count)
+            for target in targets
+        }
+        self._known: dict[str, TargetState] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._begun = False
+
+    @property
+    def healthy(self) -> bool:
+        """Tell whether the store takes what we write."""
+        return self._journal.healthy and (self._begun or not self._couriers)
+
+    async def start(self, open_store: Callable[[], Awaitable[None]], here: Here) -> None:
+        """Begin to deliver. When the store cannot be opened, events wait in the queue until it can."""
+        if not self._couriers:
+            return
+        # Good enough until the store has its say: without it nothing is numbered anyway.
+        self.emitter.begin(Life(int(time.time() * 1_000_000), 0))
+        try:
+            await self._begin(open_store, here)
+        except StoreError as error:
+            _log.error("the store cannot be opened: webhooks wait in memory", why=str(error))
+            self._journal.healthy = False
+            self._run(self._begin_later(open_store, here))
+
+    async def stop(self, patience: float) -> None:
+        """Deliver what can be delivered within *patience* seconds, write the rest down, and stop."""
+        if not self._couriers:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                if self._begun:
+                    await self._journal.flush()
+                while not all(courier.idle for courier in self._couriers.values()):  # noqa: ASYNC110
+                    await asyncio.sleep(_STEP)
+                await self._journal.flush()
+        # The journal's task is the first, and goes last.
+        await _cancel(self._tasks[1:] if self._begun else self._tasks)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1.0):
+                # What the couriers had out when they were stopped.
+                await self._journal.flush()
+        await _cancel(self._tasks[:1])
+        lost = self.pending.total() if not self._outbox.durable else self._journal.queued
+        if lost:
+            _log.error("webhook deliveries are lost with the process", deliveries=lost)
+        with contextlib.suppress(StoreError):
+            await self._lives.end()
+
+    # Starting.
+
+    async def _begin(self, open_store: Callable[[], Awaitable[None]], here: Here) -> None:
+        await open_store()
+        early = self.emitter.life if self._journal.queued else None
+        life = await self._lives.begin(self._settings.node, self._couriers, time.time(), early)
+        self._outbox.life = life.epoch
+        self.emitter.begin(life)
+        self._journal.healthy = True
+        self._begun = True
+        self._tasks.insert(0, asyncio.ensure_future(self._journal.run()))
+        with contextlib.suppress(StoreError):
+            # Before the couriers start: what a dead node left comes before anything of ours.
+            await self._take_over(here)
+            self._known = await self._outbox.targets()
+        for courier in self._couriers.values():
+            self._run(courier.run())
+        self._run(self._watch(), self._look_after(here))
+
+    async def _begin_later(self, open_store: Callable[[], Awaitable[None]], here: Here) -> None:
+        while not self._begun:
+            await asyncio.sleep(_LOOK)
+            with contextlib.suppress(StoreError):
+                await self._begin(open_store, here)
+        _log.warning("the store is open")
+
+    def _run(self, *coroutines: Coroutine[Any, Any, None]) -> None:
+        self._tasks.extend(asyncio.ensure_future(coroutine) for coroutine in coroutines)
+
+    # Watching.
+
+    async def _watch(self) -> None:
+        """Do what commands ask for, and keep count."""
+        tidied = -_TIDY
+        while True:
+            try:
+                if time.monotonic() - tidied >= _TIDY:
+                    tidied = time.monotonic()
+                    await self._tidy()
+                await asyncio.sleep(_LOOK)
+                await self._heed_commands()
+            except StoreError as error:
+                _log.debug("the store cannot be watched", why=str(error))
+
+    async def _tidy(self) -> None:
+        await self._recount()
+        for name in self._couriers:
+            await self._outbox.prune(name, KEEP_DELIVERED, time.time() - KEEP_DEAD)
+
+    async def _heed_commands(self) -> None:
+        known, self._known = self._known, await self._outbox.targets()
+        changed = [name for name, state in self._known.items() if state.revision != _revision(known, name)]
+        for name in changed:
+            courier = self._couriers.get(name)
+            if courier is None:
+                continue
+            if courier.target.disabled is not None and self._known[name].disabled is None:
+                _log.info("webhook target enabled", target=name)
+                courier.enable()
+            else:
+                courier.read_anew()
+        if changed:
+            await self._recount()
+
+    async def _look_after(self, here: Here) -> None:
+        """Say that we live, and take over from those that do not."""
+        while True:
+            await asyncio.sleep(self._settings.lease / 2)
+            try:
+                await self._lives.seen(time.time())
+                await self._take_over(here)
+            except StoreError as error:
+                _log.debug("the store cannot be watched", why=str(error))
+
+    async def _take_over(self, here: Here) -> None:
+        for lost in await self._lives.lost():
+            _log.warning("a node died", node=lost.node, epoch=lost.life, sessions=len(lost.sessions))
+            for farewell in farewells(lost, here.connections, here.occupancy):
+                self.emitter.emit(
+                    farewell.type,
+                    farewell.data,
+                    room=farewell.room,
+                    client=farewell.client,
+                    effect=farewell.effect,
+                )
+            for courier in self._couriers.values():
+                courier.read_anew()
+
+    # Counting.
+
+    async def _recount(self) -> None:
+        counts = await self._outbox.pending()
+        self.pending.clear()
+        self.pending.update(counts)
+
+    def _committed(self, deliveries: list[Delivery]) -> None:
+        for delivery in deliveries:
+            if delivery.state == "pending":
+                self.pending[delivery.target] += 1
+                self._couriers[delivery.target].add(delivery)
+
+    def _count(self, target: str, outcome: str, deliveries: int) -> None:
+        self._metrics.webhook_deliveries[target, outcome] += deliveries
+        if outcome != "failed":
+            self.pending[target] -= deliveries
+
+    def _dropped(self, events: int) -> None:
+        self._metrics.dropped["webhook_event"] += events
+
+
+def _revision(known: dict[str, TargetState], name: str) -> int:
+    return known[name].revision if name in known else 0
+
+
+async def _cancel(tasks: Collection[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    for result in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(result, Exception):
+            _log.error("a task of the webhooks failed", exc_info=result)

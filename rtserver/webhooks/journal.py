@@ -1,0 +1,228 @@
+"""From memory into the outbox: what comes while one transaction is written goes into the next, all of it.
+
+At a low rate an event is committed at once, at a high rate hundreds share a commit, and nothing waits for a timer. The
+queue before it is bounded; what finds no place in it is counted and logged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+from rtserver.store.base import Batch, Changes, Delivery, Outbox, Outcome, Session, SessionRoom, StoreError
+from rtserver.telemetry.log import logger
+
+_log = logger("webhooks")
+
+# How long after a failed commit the next is tried, at first and at most, in seconds.
+_BACK_OFF = 0.1, 5.0
+# How many attempts' outcomes may wait for a store that fails before no more attempts are made.
+MAX_OUTCOMES = 10_000
+
+
+class Receipt:
+    """Whether what was written is committed. *committed* is None until that is known."""
+
+    __slots__ = ("_callbacks", "committed")
+
+    def __init__(self, committed: bool | None = None) -> None:
+        self.committed = committed
+        self._callbacks: list[Callable[[bool], None]] = []
+
+    def then(self, callback: Callable[[bool], None]) -> None:
+        """Call *callback* when it is known whether it is committed; now, if it is known already."""
+        if self.committed is None:
+            self._callbacks.append(callback)
+        else:
+            callback(self.committed)
+
+    def settle(self, committed: bool) -> None:
+        """Say so, once."""
+        if self.committed is None:
+            self.committed = committed
+            callbacks, self._callbacks = self._callbacks, []
+            for callback in callbacks:
+                callback(committed)
+
+
+DROPPED = Receipt(committed=False)
+
+
+class Effect(NamedTuple):
+    """What an event changes in the list of sessions, in the same transaction."""
+
+    opened: Session | None = None
+    closed: str | None = None
+    entered: SessionRoom | None = None
+    left: SessionRoom | None = None
+
+
+class Entry(NamedTuple):
+    """One event's deliveries and its effect."""
+
+    deliveries: tuple[Delivery, ...]
+    effect: Effect | None
+
+
+class Journal:
+    """The queue and the one who empties it. *committed* is given deliveries once they are in the outbox.
+
+    *held* counts what an outbox holds that is itself in memory: it shares the queue's bound.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        max_events: int,
+        drop_oldest: bool,
+        *,
+        committed: Callable[[list[Delivery]], None],
+        dropped: Callable[[int], None],
+        held: Callable[[], int] = lambda: 0,
+    ) -> None:
+        self._outbox = outbox
+        self._max_events = max_events
+        self._drop_oldest = drop_oldest
+        self._committed = committed
+        self._dropped = dropped
+        self._held = held
+        self._entries: deque[Entry] = deque()
+        self._outcomes: list[Outcome] = []
+        self._batches: list[Batch] = []
+        self._receipt = Receipt()
+        self._wake = asyncio.Event()
+        self._writing = 0
+        self._told_full = False
+        self.healthy = True
+
+    @property
+    def congested(self) -> bool:
+        """Tell whether so many outcomes wait that no more attempts should be made."""
+        return len(self._outcomes) >= MAX_OUTCOMES
+
+    @property
+    def queued(self) -> int:
+        """How many events are not in the outbox yet."""
+        return len(self._entries)
+
+    def write(self, deliveries: tuple[Delivery, ...], effect: Effect | None = None) -> Receipt:
+        """Queue an event's deliveries; return the receipt that they share with others of the same transaction."""
+        if len(self._entries) + self._held() >= self._max_events and not self._make_room():
+            return DROPPED
+        self._entries.append(Entry(deliveries, effect))
+        self._wake.set()
+        return self._receipt
+
+    def record(self, outcome: Outcome) -> None:
+        """Queue what became of an attempt."""
+        self._outcomes.append(outcome)
+        self._wake.set()
+
+    async def save(self, batch: Batch) -> None:
+        """Write a batch down. Once this returns, the batch is the same one in every attempt."""
+        while True:
+            self._batches.append(batch)
+            committed: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+            self._receipt.then(partial(_resolve, committed))
+            self._wake.set()
+            if await committed:
+                return
+
+    async def flush(self) -> None:
+        """Wait until all that is queued now is committed."""
+        while True:
+            settled: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+            self._receipt.then(partial(_resolve, settled))
+            self._wake.set()
+            if await settled:
+                return
+
+    async def run(self) -> None:
+        """Commit what is queued, until cancelled."""
+        wait = _BACK_OFF[0]
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._entries or self._outcomes or self._batches:
+                if await self._commit():
+                    wait = _BACK_OFF[0]
+                else:
+                    await asyncio.sleep(wait)
+                    wait = min(wait * 2, _BACK_OFF[1])
+            # Nothing is queued: who waits for the next transaction waits for nothing.
+            receipt, self._receipt = self._receipt, Receipt()
+            receipt.settle(committed=True)
+
+    async def _commit(self) -> bool:
+        """Commit what is queued now; tell whether that worked. What fails stays queued, and its receipt says so."""
+        entries, outcomes, batches = list(self._entries), list(self._outcomes), list(self._batches)
+        receipt, self._receipt = self._receipt, Receipt()
+        self._writing = len(entries)
+        try:
+            await self._outbox.commit(_changes(entries, outcomes, batches))
+        except StoreError as error:
+            if self.healthy:
+                _log.error(
+                    "the store fails: events wait, and their senders are told so",
+                    why=str(error),
+                )
+            self.healthy = False
+            self._batches = self._batches[len(batches) :]
+            receipt.settle(committed=False)
+            return False
+        finally:
+            self._writing = 0
+        if not self.healthy:
+            _log.warning("the store works again", events=len(entries))
+            self.healthy = True
+            self._told_full = False
+        for _ in entries:
+            self._entries.popleft()
+        del self._outcomes[: len(outcomes)], self._batches[: len(batches)]
+        receipt.settle(committed=True)
+        self._committed([delivery for entry in entries for delivery in entry.deliveries])
+        return True
+
+    def _make_room(self) -> bool:
+        """Drop the oldest that is not being written, or tell that the newest has to go."""
+        self._dropped(1)
+        if not self._told_full:
+            self._told_full = True
+            _log.error(
+                "the queue of webhook events is full: events are dropped and counted", events=self._max_events
+            )
+        if not self._drop_oldest or self._writing >= len(self._entries):
+            return False
+        del self._entries[self._writing]
+        self._receipt.settle(committed=False)
+        self._receipt = Receipt()
+        return True
+
+
+def _resolve(future: asyncio.Future[bool], committed: bool) -> None:
+    if not future.done():
+        future.set_result(committed)
+
+
+def _changes(entries: list[Entry], outcomes: list[Outcome], batches: list[Batch]) -> Changes:
+    changes = Changes(outcomes=outcomes, batches=batches)
+    # Who enters, leaves and enters again within one transaction is in: the last counts.
+    rooms: dict[SessionRoom, bool] = {}
+    for deliveries, effect in entries:
+        changes.deliveries.extend(deliveries)
+        if effect is None:
+            continue
+        if effect.opened is not None:
+            changes.opened.append(effect.opened)
+        if effect.entered is not None:
+            rooms[effect.entered] = True
+        if effect.left is not None:
+            rooms[effect.left] = False
+        if effect.closed is not None:
+            changes.closed.append(effect.closed)
+    changes.entered.extend(place for place, inside in rooms.items() if inside)
+    changes.left.extend(place for place, inside in rooms.items() if not inside)
+    return changes

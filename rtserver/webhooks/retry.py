@@ -1,0 +1,125 @@
+"""What an attempt's answer means, and when the next attempt is due. Pure: chance and time are arguments.
+
+Standard Webhooks 1.0.0, "Deliverability and reliability"; Retry-After is RFC 9110, section 10.2.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from email.utils import parsedate_to_datetime
+from typing import Literal, NamedTuple
+
+from rtserver.store.base import State
+
+Happening = Literal["accepted", "failed", "exhausted", "target disabled", "retried by command"]
+
+TRANSITIONS: dict[tuple[State, Happening], State] = {
+    ("pending", "accepted"): "delivered",
+    ("pending", "failed"): "pending",
+    ("pending", "exhausted"): "dead",
+    ("pending", "target disabled"): "dead",
+    ("pending", "retried by command"): "pending",
+    ("dead", "retried by command"): "pending",
+    ("delivered", "retried by command"): "pending",
+}
+"""The life of a delivery. What is not here cannot happen; a dropped delivery is gone."""
+
+TARGET_DISABLED = "target_disabled"
+# What a target may ask us to wait, and how long one that gives no time is left alone.
+LONGEST_PAUSE = 86400.0
+DEFAULT_PAUSE = 60.0
+
+
+class Answer(NamedTuple):
+    """What came of an attempt: a status with perhaps a Retry-After in seconds, or an error in words."""
+
+    status: int | None
+    retry_after: float | None = None
+    error: str | None = None
+
+
+class Verdict(NamedTuple):
+    """What an answer means: was it *accepted*; if not, why, and does it speak for the whole target?
+
+    *pauses* is a target that wants nothing for now, *disables* one that wants nothing ever, *ails* one that may be
+    down for everything.
+    """
+
+    accepted: bool
+    error: str | None = None
+    pauses: bool = False
+    disables: bool = False
+    ails: bool = False
+
+
+STATUSES: tuple[tuple[range, Verdict], ...] = (
+    (range(200, 300), Verdict(accepted=True)),
+    (range(300, 400), Verdict(accepted=False, error="redirects are not followed")),
+    (range(410, 411), Verdict(accepted=False, error=TARGET_DISABLED, disables=True)),
+    (range(429, 430), Verdict(accepted=False, error="too many requests", pauses=True)),
+    (range(400, 500), Verdict(accepted=False, error="refused")),
+    (range(503, 504), Verdict(accepted=False, error="unavailable", pauses=True)),
+    (range(500, 600), Verdict(accepted=False, error="failed", ails=True)),
+)
+"""The first row that has the status counts."""
+_ODD = Verdict(accepted=False, error="an odd status")
+
+
+def judge(answer: Answer) -> Verdict:
+    """Return what the answer means."""
+    if answer.status is None:
+        return Verdict(accepted=False, error=answer.error or "failed", ails=True)
+    verdict = next((verdict for codes, verdict in STATUSES if answer.status in codes), _ODD)
+    if verdict.accepted or verdict.disables:
+        return verdict
+    return verdict._replace(
+        error=f"{answer.status} {verdict.error}", pauses=verdict.pauses or answer.retry_after is not None
+    )
+
+
+class Step(NamedTuple):
+    """Where a delivery stands after an attempt. *wait* is for one that is pending again, in seconds."""
+
+    state: State
+    wait: float = 0.0
+
+
+def after(
+    verdict: Verdict,
+    attempts: int,
+    schedule: Sequence[float],
+    jitter: float,
+    asked: float | None,
+    chance: float,
+) -> Step:
+    """Return the step after the *attempts*-th attempt.
+
+    *asked* is the target's Retry-After, *chance* a random number from 0 to 1 that places the wait in the jitter.
+    """
+    if verdict.accepted:
+        return Step(TRANSITIONS["pending", "accepted"])
+    if verdict.disables:
+        return Step(TRANSITIONS["pending", "target disabled"])
+    if attempts > len(schedule):
+        return Step(TRANSITIONS["pending", "exhausted"])
+    wait = schedule[attempts - 1] * (1 + jitter * (2 * chance - 1))
+    return Step(TRANSITIONS["pending", "failed"], max(wait, asked or 0.0))
+
+
+def pause(asked: float | None, wait: float) -> float:
+    """Return how long a target that asked for a pause is left alone, when its delivery waits for *wait* seconds."""
+    return asked if asked is not None else min(wait, DEFAULT_PAUSE)
+
+
+def retry_after(value: str | None, now: float) -> float | None:
+    """Return the seconds that a Retry-After header asks for; None for no header, or one that says nothing."""
+    if value is None:
+        return None
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text[:9]), LONGEST_PAUSE)
+    try:
+        at = parsedate_to_datetime(text).timestamp()
+    except (ValueError, OverflowError):
+        return None
+    return min(max(at - now, 0.0), LONGEST_PAUSE)
