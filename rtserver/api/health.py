@@ -24,7 +24,7 @@ def readyz(unready: Callable[[], RtError | None]) -> Endpoint:
         why = unready()
         if why is not None:
             # Whatever its own status is: this one is what load balancers understand.
-            return JSONResponse({"error": why.body()}, 503)
+            return JSONResponse({"error": why.body()}, 503, {"Retry-After": "1"})
         return JSONResponse({"status": "ready"})
 
     return endpoint

@@ -43,7 +43,9 @@ class Server(Section):
     name: Text | None = None
     """Name of this node in webhooks, logs and metrics; null is the machine's host name."""
     tls: Tls = Tls()
-    trusted_proxies: Annotated[tuple[IPvAnyNetwork, ...], BeforeValidator(listed)] = ()
+    trusted_proxies: Annotated[
+        tuple[Annotated[IPvAnyNetwork, BeforeValidator(number)], ...], BeforeValidator(listed)
+    ] = ()
     """Addresses or networks of reverse proxies whose X-Forwarded-For and -Proto are believed."""
     drain: Drain = Drain()
 

@@ -12,13 +12,17 @@ from starlette.routing import Mount
 
 from rtserver.api import pages, routes
 from rtserver.api.pages import DemoPage
-from rtserver.protocol.errors import ROOM_FULL, RtError
+from rtserver.protocol.errors import ROOM_FULL, SERVER_DRAINING, RtError
 
 
 class State:
     """Whether the server is stopping."""
 
     draining = False
+
+
+def _unready() -> RtError | None:
+    return RtError(SERVER_DRAINING, "the server is stopping") if State.draining else None
 
 
 @pytest.fixture
@@ -41,7 +45,7 @@ def client(app: Starlette) -> httpx.AsyncClient:
 async def http(web: Path) -> AsyncIterator[httpx.AsyncClient]:
     """With the page."""
     State.draining = False
-    async with client(routes.build(draining=lambda: State.draining, demo=True)) as one:
+    async with client(routes.build(unready=_unready, demo=True)) as one:
         yield one
 
 
@@ -49,7 +53,7 @@ async def http(web: Path) -> AsyncIterator[httpx.AsyncClient]:
 async def bare() -> AsyncIterator[httpx.AsyncClient]:
     """Without the page."""
     State.draining = False
-    async with client(routes.build(draining=lambda: State.draining, demo=False)) as one:
+    async with client(routes.build(unready=_unready, demo=False)) as one:
         yield one
 
 
@@ -116,7 +120,7 @@ class TestErrors:
         def broken() -> bool:
             raise RuntimeError("password=hunter2")
 
-        async with client(routes.build(draining=broken, demo=False)) as one:
+        async with client(routes.build(unready=broken, demo=False)) as one:
             response = await one.get("/readyz")
         check_error(response, 500, 4500, "server_error")
         assert "hunter2" not in response.text
@@ -127,7 +131,7 @@ class TestErrors:
         def refused() -> bool:
             raise RtError(ROOM_FULL, "no place", retry_after=2.4)
 
-        async with client(routes.build(draining=refused, demo=False)) as one:
+        async with client(routes.build(unready=refused, demo=False)) as one:
             response = await one.get("/readyz")
         check_error(response, 409, 4011, "room_full")
         assert response.json()["error"]["retry_after"] == 2.4
@@ -203,7 +207,7 @@ class TestPage:
     async def test_a_page_that_was_not_built(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         """Without a built page the server runs all the same."""
         monkeypatch.setattr(routes, "WEB", tmp_path / "none")
-        async with client(routes.build(draining=lambda: False, demo=True)) as one:
+        async with client(routes.build(unready=lambda: None, demo=True)) as one:
             assert (await one.get("/healthz")).status_code == 200
             check_error(await one.get("/"), 404, 4004, "not_found")
 

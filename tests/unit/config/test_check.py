@@ -111,19 +111,32 @@ def test_settings_without_effect_are_named() -> None:
     """What is set but does nothing in this version is named by its path, once each."""
     config = load(
         {
-            "webhooks": {"targets": [{"name": "a", "url": "http://a"}]},
-            "store": {"url": "memory://"},
-            "broker": {"url": "redis://r", "lease": "5s"},
+            "broker": {"url": "redis://r"},
             "recovery": {"window": "1m", "grace": "2s"},
             "ingest": {"kafka": [{"name": "k", "bootstrap_servers": "a:1", "topics": "t"}]},
         },
         env={},
     )
     assert [sentence.partition(":")[0] for sentence in not_in_effect(config)] == [
-        "webhooks",
         "ingest.kafka",
-        "store.url",
         "broker.url",
-        "broker.lease",
         "recovery.window",
     ]
+
+
+@pytest.mark.parametrize(
+    ("data", "path"),
+    [
+        ({"store": {"url": "postgresql://db/x"}}, "store.url"),
+        ({"store": {"url": "sqlite://rtserver.db"}}, "store.url"),
+        (
+            {"webhooks": {"targets": [{"name": "a", "url": "http://a"}, {"name": "a", "url": "http://b"}]}},
+            "webhooks.targets[1].name",
+        ),
+    ],
+)
+def test_stores_and_targets_that_cannot_be_used(data: dict[str, Any], path: str) -> None:
+    """A store that this version cannot open, and a second target of the same name, are problems."""
+    with pytest.raises(ConfigError) as caught:
+        load(data, env={})
+    assert [problem.path for problem in caught.value.problems] == [path]

@@ -143,7 +143,7 @@ def test_secrets_are_never_shown() -> None:
     data: dict[str, Any] = {
         "auth": {"jwt": {"secret": "hidden-1"}},
         "api": {"keys": ["hidden-2"]},
-        "store": {"url": "postgresql://u:hidden-3@db/x"},
+        "store": {"url": "sqlite:///hidden-3.db"},
         "broker": {"url": "redis://:hidden-4@r"},
         "webhooks": {
             "targets": [
