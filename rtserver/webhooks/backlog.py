@@ -79,6 +79,11 @@ class Backlog:
         """Tell whether nothing should be added for now."""
         return self._count >= self._max_entries or self._bytes >= self._max_bytes
 
+    @property
+    def news(self) -> bool:
+        """Tell whether what was added last may change when something goes: the first of a request, or the last."""
+        return self._bundling is None or self._untaken in (1, self._bundling.max_events)
+
     def clear(self) -> None:
         """Forget everything. Parcels that are out must not be given back after this."""
         self._clear()

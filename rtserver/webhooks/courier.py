@@ -67,6 +67,8 @@ class Courier:
         else:
             self._read = delivery.position
             self._backlog.add(delivery, self._now())
+            if not self._backlog.news:
+                return
         self._wake.set()
 
     def read_anew(self) -> None:

@@ -89,6 +89,7 @@ class Dispatcher:
         self._known: dict[str, TargetState] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._begun = False
+        self._changes = 0
 
     @property
     def healthy(self) -> bool:
@@ -145,6 +146,7 @@ class Dispatcher:
         self._tasks.insert(0, asyncio.ensure_future(self._journal.run()))
         with contextlib.suppress(StoreError):
             # Before the couriers start: what a dead node left comes before anything of ours.
+            await self._recount()
             await self._take_over(here)
             self._known = await self._outbox.targets()
         for courier in self._couriers.values():
@@ -223,12 +225,18 @@ class Dispatcher:
     # Counting.
 
     async def _recount(self) -> None:
+        """Count what is pending, unless something changes meanwhile: then it was counted as it changed."""
+        before = self._changes
+        if self._journal.busy:
+            return
         counts = await self._outbox.pending()
-        self.pending.clear()
-        self.pending.update(counts)
+        if before == self._changes:
+            self.pending.clear()
+            self.pending.update(counts)
 
     def _committed(self, deliveries: list[Delivery]) -> None:
         for delivery in deliveries:
+            self._changes += 1
             if delivery.state == "pending":
                 self.pending[delivery.target] += 1
                 self._couriers[delivery.target].add(delivery)
@@ -236,6 +244,7 @@ class Dispatcher:
     def _count(self, target: str, outcome: str, deliveries: int) -> None:
         self._metrics.webhook_deliveries[target, outcome] += deliveries
         if outcome != "failed":
+            self._changes += 1
             self.pending[target] -= deliveries
 
     def _dropped(self, events: int) -> None:

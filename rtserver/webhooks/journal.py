@@ -104,6 +104,11 @@ class Journal:
         return len(self._outcomes) >= MAX_OUTCOMES
 
     @property
+    def busy(self) -> bool:
+        """Tell whether anything is not in the outbox yet."""
+        return bool(self._entries or self._outcomes or self._batches)
+
+    @property
     def queued(self) -> int:
         """How many events are not in the outbox yet."""
         return len(self._entries)
@@ -146,7 +151,7 @@ class Journal:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._entries or self._outcomes or self._batches:
+            while self.busy:
                 if await self._commit():
                     wait = _BACK_OFF[0]
                 else:
