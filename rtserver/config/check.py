@@ -50,19 +50,10 @@ def _store(config: Config) -> Iterator[Problem]:
         yield Problem("store.url", "needs three slashes before the file", "for example sqlite:///rtserver.db")
 
 
-def _target_names(config: Config) -> Iterator[Problem]:
-    seen: set[str] = set()
-    for index, target in enumerate(config.webhooks.targets):
-        if target.name in seen:
-            yield Problem(f"webhooks.targets[{index}].name", f"{target.name} is the name of another target")
-        seen.add(target.name)
-
-
 CHECKS: tuple[tuple[tuple[str, ...], Check], ...] = (
     (("auth.mode", "auth.open_to_network", "server.host"), _open_to_network),
     (("server.tls",), _tls),
     (("store.url",), _store),
-    (("webhooks.targets",), _target_names),
     (("auth.mode", "auth.jwt"), lambda config: jwt_problems(config.auth)),
 )
 """Each check with the places it looks at."""

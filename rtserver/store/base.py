@@ -157,7 +157,10 @@ class Outbox(Protocol):
         """Remember that the target wants nothing any more."""
 
     async def prune(self, target: str, keep_delivered: int, dead_before: float) -> int:
-        """Forget the oldest finished deliveries; return how many went. At most a few thousand at a time."""
+        """Forget finished deliveries: delivered ones but for the newest, and dead ones of events before that time.
+
+        Return how many went: a few thousand at most, so that others get their turn; 0 when there are no more.
+        """
 
 
 class Lives(Protocol):

@@ -10,7 +10,7 @@ from sqlalchemy import Select, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql import Executable
 
-from rtserver.store.base import Changes, Delivery, TargetState
+from rtserver.store.base import SLOT_BITS, Changes, Delivery, TargetState
 from rtserver.store.database import Database
 from rtserver.store.tables import batches, care, deliveries, session_rooms, sessions, targets
 
@@ -136,7 +136,7 @@ class SqlOutbox:
         )
         dead = (
             finished.where(deliveries.c.state == "dead")
-            .where(deliveries.c.finished_at < dead_before)
+            .where(deliveries.c.position < int(dead_before * 1_000_000) << SLOT_BITS)
             .order_by(deliveries.c.position)
             .limit(_CHUNK)
         )

@@ -56,9 +56,14 @@ class Courier:
 
     @property
     def idle(self) -> bool:
-        """Tell whether nothing is under way and nothing is due."""
+        """Tell whether nothing is under way, and nothing will be soon."""
+        soon = self._now() + GAP
+        if self._attempts or self._stale:
+            return False
+        if self.target.disabled is not None or self._paused_until > soon:
+            return True
         due = self._backlog.next_due()
-        return not self._attempts and not self._behind and (due is None or due > self._now() + GAP)
+        return not self._behind and (due is None or due > soon)
 
     def add(self, delivery: Delivery) -> None:
         """Take a delivery that was just committed."""

@@ -29,7 +29,7 @@ _log = logger("webhooks")
 # How often commands are looked for, and how often old deliveries are forgotten and the others counted, in seconds.
 _LOOK, _TIDY = 1.0, 15.0
 KEEP_DELIVERED, KEEP_DEAD = 10_000, 30 * 86400.0
-# How often it is checked whether everything is delivered when the server stops.
+# How often it is checked whether everything is delivered when the server stops, and the pause between two chunks.
 _STEP = 0.02
 
 
@@ -181,7 +181,8 @@ class Dispatcher:
     async def _tidy(self) -> None:
         await self._recount()
         for name in self._couriers:
-            await self._outbox.prune(name, KEEP_DELIVERED, time.time() - KEEP_DEAD)
+            while await self._outbox.prune(name, KEEP_DELIVERED, time.time() - KEEP_DEAD):
+                await asyncio.sleep(_STEP)
 
     async def _heed_commands(self) -> None:
         known, self._known = self._known, await self._outbox.targets()
