@@ -185,7 +185,7 @@ async def open_steering(url: str) -> AsyncIterator[Steering]:
     database = Database(url)
     if not database.durable:
         raise StoreError(f"store.url is {url}: only the server itself sees what is in its memory")
-    await database.open()
+    await database.look()
     try:
         yield SqlSteering(database)
     finally:

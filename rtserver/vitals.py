@@ -32,12 +32,14 @@ class Vitals:
         self._rooms = rooms
         self._status_interval = status_interval
         self._stats_interval = stats_interval
-        self._started = time.monotonic()
-        self._counted = (0, self._started)
+        self._runs = False
+        self._started = 0.0
+        self._counted = (0, 0.0)
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Say that the server runs, and go on saying so."""
+        self._runs = True
         self._started = time.monotonic()
         self._counted = (self._metrics.messages.total(), self._started)
         self.status("running")
@@ -49,13 +51,13 @@ class Vitals:
                 self._tasks.append(asyncio.ensure_future(_regularly(interval, tell)))
 
     def stop(self) -> None:
-        """Say that the server stops; once."""
-        if self._tasks or self._started:
+        """Say that the server stops, if it runs."""
+        if self._runs:
+            self._runs = False
             self.status("stopping")
         for task in self._tasks:
             task.cancel()
         self._tasks.clear()
-        self._started = 0.0
 
     def status(self, status: str) -> None:
         """Tell how the server is."""

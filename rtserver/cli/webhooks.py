@@ -46,13 +46,15 @@ def _common(command: _Function) -> _Function:
 def list_(state: Any, target: str | None, limit: int, config: Path, as_json: bool) -> None:
     """List deliveries, the newest first."""
     settings = configured(config)
-    _check_target(settings, target)
     found = _steer(settings, lambda steering: steering.listed(state, target, limit))
+    if not found:
+        _check_target(settings, target)
     if as_json:
         _print_json([_row(delivery) for delivery in found])
         return
+    width = max((len(delivery.id) for delivery in found), default=0)
     for delivery in found:
-        click.echo(_line(delivery))
+        click.echo(_line(delivery, width))
     if not found:
         click.echo("there are no such deliveries", err=True)
     elif len(found) == limit:
@@ -88,9 +90,10 @@ def retry(ids: tuple[str, ...], dead: bool, target: str | None, config: Path, as
     if target is not None and not dead:
         raise click.UsageError("--target goes with --dead")
     settings = configured(config)
-    _check_target(settings, target)
     if dead:
         count = _steer(settings, lambda steering: steering.retry_dead(target, time.time()))
+        if not count:
+            _check_target(settings, target)
     else:
         found = _find(settings, ids)
         count = _steer(settings, lambda steering: steering.retry(found, time.time()))
@@ -177,10 +180,11 @@ def _row(delivery: Delivery) -> dict[str, Any]:
     }
 
 
-def _line(delivery: Delivery) -> str:
+def _line(delivery: Delivery, width: int) -> str:
     said = f"  {delivery.error}" if delivery.error else ""
+    attempts = f"{delivery.attempts} attempt{'' if delivery.attempts == 1 else 's'}"
     return (
-        f"{delivery.id}  {delivery.type:19}  {delivery.state:9}  {delivery.attempts} attempts"
+        f"{delivery.id:{width}}  {delivery.type:19}  {delivery.state:9}  {attempts:11}"
         f"  {iso_timestamp(delivery.created_at)}{said}"
     )
 

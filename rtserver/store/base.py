@@ -127,6 +127,13 @@ class Lost(NamedTuple):
     """Rooms by session."""
 
 
+class Estate(NamedTuple):
+    """What was taken over: *deliveries* tells whether any are in our care that were not, beside what lives left."""
+
+    lost: list[Lost]
+    deliveries: bool
+
+
 class Outbox(Protocol):
     """Every method raises `StoreError` when the store fails."""
 
@@ -175,8 +182,8 @@ class Lives(Protocol):
     async def seen(self, now: float) -> None:
         """Say that we live."""
 
-    async def lost(self) -> list[Lost]:
-        """Take over what dead lives that had a target of ours were looking after; return what they left."""
+    async def take_over(self) -> Estate:
+        """Take over what dead lives that had a target of ours were looking after, and what they left unsaid."""
 
     async def end(self) -> None:
         """End our life in good order."""

@@ -65,6 +65,15 @@ class Database:
             raise StoreError("the store is not open")
         return self._engine
 
+    async def look(self) -> None:
+        """Open a database that is there, for a command: nothing is made, and nothing is moved aside."""
+        if self.path is None or not self.path.is_file():
+            raise StoreError(f"there is no database at {self.path}")
+        try:
+            await self._open()
+        except _Broken as broken:
+            raise StoreError(f"{self.path} is no sound database: {broken}") from None
+
     async def open(self) -> None:
         """Create the tables or bring them up to date. A file that is no sound database is moved aside.
 

@@ -9,7 +9,7 @@ import orjson
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from rtserver.store.base import SLOT_BITS, Life, Lost, Session, StoreError
+from rtserver.store.base import SLOT_BITS, Estate, Life, Lost, Session, StoreError
 from rtserver.store.database import Database
 from rtserver.store.locks import LifeLock
 from rtserver.store.tables import care, deliveries, lives, session_rooms, sessions
@@ -56,15 +56,15 @@ class SqlLives:
         async with self._database.writing() as connection:
             await connection.execute(update(lives).where(lives.c.epoch == self._epoch).values(seen_at=now))
 
-    async def lost(self) -> list[Lost]:
-        """See `Lives.lost`."""
+    async def take_over(self) -> Estate:
+        """See `Lives.take_over`."""
         me = self._epoch
         async with self._database.writing() as connection:
             known = (await connection.execute(select(lives).where(lives.c.epoch != me))).all()
             dead = [life for life in known if not self._lives(life.epoch)]
             alive = {me, *(life.epoch for life in known)} - {life.epoch for life in dead}
             ours = list(await connection.scalars(select(care.c.target).where(care.c.life == me)))
-            await connection.execute(
+            taken = await connection.execute(
                 update(care).where(care.c.target.in_(ours), care.c.keeper.not_in(alive)).values(keeper=me)
             )
             await connection.execute(delete(care).where(care.c.keeper == me, care.c.life < me - _FORGOTTEN))
@@ -73,7 +73,7 @@ class SqlLives:
                 shared = select(care.c.target).where(care.c.life == life.epoch, care.c.target.in_(ours))
                 if (await connection.execute(shared.limit(1))).first() is not None:
                     found.append(await self._inherit(connection, life.epoch, life.node, life.seen_at))
-            return found
+            return Estate(found, taken.rowcount > 0)
 
     async def end(self) -> None:
         """See `Lives.end`."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
-from typing import Any
+from typing import IO, Any
 
 import orjson
 import structlog
@@ -31,13 +32,28 @@ def configure(level: str, form: str | None, *, whole_process: bool) -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *_ending(_json, as_json),
         ],
-        logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer)
+        logger_factory=structlog.BytesLoggerFactory(_Forgiving(sys.stderr.buffer))  # type: ignore[arg-type]
         if as_json
-        else structlog.WriteLoggerFactory(sys.stderr),
+        else structlog.WriteLoggerFactory(_Forgiving(sys.stderr)),  # type: ignore[arg-type]
         wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=True,
     )
     _configure_libraries(level, as_json, whole_process=whole_process)
+
+
+class _Forgiving:
+    """A stream that never raises: what cannot be logged, on a full disk for one, must not stop what went well."""
+
+    def __init__(self, stream: IO[Any]) -> None:
+        self._stream = stream
+
+    def write(self, line: Any) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.write(line)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
 
 
 def _configure_libraries(level: str, as_json: bool, *, whole_process: bool) -> None:

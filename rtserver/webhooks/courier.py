@@ -23,7 +23,7 @@ _log = logger("webhooks")
 MAX_ENTRIES, MAX_BYTES, PAGE = 10_000, 32_000_000, 500
 # After so many failures in a row a target is ailing: it gets one request at a time, with a gap between them in
 # seconds, until one succeeds. A target that is down must cost the others nothing.
-AILING, GAP = 5, 0.1
+AILING, GAP = 5, 0.05
 _STORE_PAUSE = 1.0
 
 Counted = Callable[[str, State | str, int], None]
@@ -267,10 +267,9 @@ class Courier:
             state=step.state,
             retry_in_s=round(step.wait, 3) if step.state == "pending" else None,
         )
-        if verdict.ails:
-            self._failures += 1
-            if self._failures >= AILING:
-                self._paused_until = max(self._paused_until, now + GAP)
+        self._failures += 1
+        if self._failures >= AILING:
+            self._paused_until = max(self._paused_until, now + GAP)
         if verdict.pauses:
             self._paused_until = max(self._paused_until, now + retry.pause(asked, step.wait))
         if verdict.disables:

@@ -181,7 +181,7 @@ class Dispatcher:
     async def _tidy(self) -> None:
         await self._recount()
         for name in self._couriers:
-            while await self._outbox.prune(name, KEEP_DELIVERED, time.time() - KEEP_DEAD):
+            while await self._outbox.prune(name, KEEP_DELIVERED, time.time() - KEEP_DEAD):  # noqa: ASYNC110
                 await asyncio.sleep(_STEP)
 
     async def _heed_commands(self) -> None:
@@ -210,7 +210,11 @@ class Dispatcher:
                 _log.debug("the store cannot be watched", why=str(error))
 
     async def _take_over(self, here: Here) -> None:
-        for lost in await self._lives.lost():
+        estate = await self._lives.take_over()
+        if estate.deliveries:
+            for courier in self._couriers.values():
+                courier.read_anew()
+        for lost in estate.lost:
             _log.warning("a node died", node=lost.node, epoch=lost.life, sessions=len(lost.sessions))
             for farewell in farewells(lost, here.connections, here.occupancy):
                 self.emitter.emit(
@@ -220,8 +224,6 @@ class Dispatcher:
                     client=farewell.client,
                     effect=farewell.effect,
                 )
-            for courier in self._couriers.values():
-                courier.read_anew()
 
     # Counting.
 

@@ -34,13 +34,17 @@ def farewells(lost: Lost, connections: int, members: Callable[[str], int]) -> It
     for number, session in enumerate(lost.sessions):
         about = session.about
         client = about["client_id"]
-        who = {"client_id": client, "user_id": about["user_id"], "sid": about["sid"]}
+        who = {
+            "client_id": client,
+            "user_id": about["user_id"],
+            "sid": about["sid"],
+            "session_id": session.id,
+        }
         for room in lost.rooms.get(session.id, ()):
             yield from _leave(inside[room], room, client, session.id, who, members(room))
         data = {
             "remaining_connections": connections + len(lost.sessions) - number - 1,
             **who,
-            "session_id": session.id,
             "reason": NODE_LOST,
             "duration_s": round(max(lost.seen_at - about["connected_at"], 0.0), 3),
             "lost_node": lost.node,

@@ -95,7 +95,7 @@ class Journal:
         self._receipt = Receipt()
         self._wake = asyncio.Event()
         self._writing = 0
-        self._told_full = False
+        self._lost = 0
         self.healthy = True
 
     @property
@@ -168,22 +168,24 @@ class Journal:
         self._writing = len(entries)
         try:
             await self._outbox.commit(_changes(entries, outcomes, batches))
-        except StoreError as error:
-            if self.healthy:
+        except Exception as error:
+            told, self.healthy = not self.healthy, False
+            if not isinstance(error, StoreError):
+                _log.exception("events could not be committed, for a reason nobody foresaw")
+            elif not told:
                 _log.error(
                     "the store fails: events wait, and their senders are told so",
                     why=str(error),
                 )
-            self.healthy = False
             self._batches = self._batches[len(batches) :]
             receipt.settle(committed=False)
             return False
         finally:
             self._writing = 0
         if not self.healthy:
-            _log.warning("the store works again", events=len(entries))
             self.healthy = True
-            self._told_full = False
+            _log.warning("the store works again", events=len(entries), dropped=self._lost)
+            self._lost = 0
         for _ in entries:
             self._entries.popleft()
         del self._outcomes[: len(outcomes)], self._batches[: len(batches)]
@@ -194,8 +196,8 @@ class Journal:
     def _make_room(self) -> bool:
         """Drop the oldest that is not being written, or tell that the newest has to go."""
         self._dropped(1)
-        if not self._told_full:
-            self._told_full = True
+        self._lost += 1
+        if self._lost == 1:
             _log.error(
                 "the queue of webhook events is full: events are dropped and counted", events=self._max_events
             )

@@ -41,15 +41,13 @@ class Answer(NamedTuple):
 class Verdict(NamedTuple):
     """What an answer means: was it *accepted*; if not, why, and does it speak for the whole target?
 
-    *pauses* is a target that wants nothing for now, *disables* one that wants nothing ever, *ails* one that may be
-    down for everything.
+    *pauses* is a target that wants nothing for now, *disables* one that wants nothing ever.
     """
 
     accepted: bool
     error: str | None = None
     pauses: bool = False
     disables: bool = False
-    ails: bool = False
 
 
 STATUSES: tuple[tuple[range, Verdict], ...] = (
@@ -59,7 +57,7 @@ STATUSES: tuple[tuple[range, Verdict], ...] = (
     (range(429, 430), Verdict(accepted=False, error="too many requests", pauses=True)),
     (range(400, 500), Verdict(accepted=False, error="refused")),
     (range(503, 504), Verdict(accepted=False, error="unavailable", pauses=True)),
-    (range(500, 600), Verdict(accepted=False, error="failed", ails=True)),
+    (range(500, 600), Verdict(accepted=False, error="failed")),
 )
 """The first row that has the status counts."""
 _ODD = Verdict(accepted=False, error="an odd status")
@@ -68,7 +66,7 @@ _ODD = Verdict(accepted=False, error="an odd status")
 def judge(answer: Answer) -> Verdict:
     """Return what the answer means."""
     if answer.status is None:
-        return Verdict(accepted=False, error=answer.error or "failed", ails=True)
+        return Verdict(accepted=False, error=answer.error or "failed")
     verdict = next((verdict for codes, verdict in STATUSES if answer.status in codes), _ODD)
     if verdict.accepted or verdict.disables:
         return verdict

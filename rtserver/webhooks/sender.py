@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
 import time
 
 import httpx
@@ -17,6 +16,7 @@ from rtserver.webhooks.targets import Target
 # What is read of an answer's body, so that its connection can be used again, and for how long at most.
 _BODY, _BODY_TIME = 65_536, 1.0
 _LOCAL = ("all://localhost", "all://127.0.0.1", "all://[::1]")
+_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError)
 
 
 class Sender:
@@ -40,7 +40,7 @@ class Sender:
                 return await self._post(headers, body)
         except TimeoutError:
             return Answer(None, error=f"no answer within {self._target.timeout:g} s")
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ssl.SSLError, OSError) as error:
+        except _ERRORS as error:
             return Answer(None, error=_words(error))
 
     async def close(self) -> None:
@@ -82,5 +82,10 @@ def _client(concurrency: int) -> httpx.AsyncClient:
 
 
 def _words(error: BaseException) -> str:
+    # The system's own words are at the bottom: "connection refused" under "all connection attempts failed".
+    while (below := error.__cause__ or error.__context__) is not None and isinstance(below, Exception):
+        error = below
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     text = " ".join(str(error).split()) or type(error).__name__
     return text[:300]
