@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 
 from rtserver.protocol.identifiers import Clock, iso_timestamp
-from rtserver.store.base import Batch, Delivery, Outbox, Outcome, State, StoreError
+from rtserver.store.base import Batch, Delivery, Outbox, Outcome, StoreError
 from rtserver.telemetry.log import logger
-from rtserver.webhooks import retry
+from rtserver.webhooks import condition, retry
 from rtserver.webhooks.backlog import Backlog, Parcel
+from rtserver.webhooks.condition import Condition
 from rtserver.webhooks.events import batch_body
+from rtserver.webhooks.feed import Feed
 from rtserver.webhooks.journal import Journal
 from rtserver.webhooks.sender import Sender
 from rtserver.webhooks.targets import Target
@@ -20,17 +23,15 @@ from rtserver.webhooks.targets import Target
 _log = logger("webhooks")
 
 # What of a target's deliveries is held in memory; the rest is read when there is room.
-MAX_ENTRIES, MAX_BYTES, PAGE = 10_000, 32_000_000, 500
-# After so many failures in a row a target is ailing: it gets one request at a time, with a gap between them in
-# seconds, until one succeeds. A target that is down must cost the others nothing.
-AILING, GAP = 5, 0.05
+MAX_ENTRIES, MAX_BYTES = 10_000, 32_000_000
+# How long a store that fails is left alone, in seconds.
 _STORE_PAUSE = 1.0
 
-Counted = Callable[[str, State | str, int], None]
+Counted = Callable[[str, str, int], None]
 
 
 class Courier:
-    """One target's deliveries. *counted* is told of each attempt's outcome: target, outcome, how many deliveries."""
+    """One target's deliveries. *counted* is told of each attempt: target, outcome, how many deliveries it carried."""
 
     def __init__(
         self, target: Target, outbox: Outbox, journal: Journal, sender: Sender, clock: Clock, counted: Counted
@@ -42,50 +43,36 @@ class Courier:
         self._clock = clock
         self._counted = counted
         self._backlog = Backlog(target.bundling, MAX_ENTRIES, MAX_BYTES)
+        self._feed = Feed(target, self._backlog, outbox, journal)
+        self._condition = Condition(target.concurrency)
         self._wake = asyncio.Event()
         self._attempts: set[asyncio.Task[None]] = set()
-        # Up to where the outbox has been read, and whether there is more of it that is not in the backlog.
-        self._read = 0
-        self._behind = True
-        self._missed = False
-        self._bundled: set[int] = set()
-        self._stale = True
-        self._paused_until = 0.0
-        self._failures = 0
-        self._stopping = False
 
     @property
     def idle(self) -> bool:
         """Tell whether nothing is under way, and nothing will be soon."""
-        soon = self._now() + GAP
-        if self._attempts or self._stale:
+        soon = _now() + condition.GAP
+        if self._attempts or self._feed.stale:
             return False
-        if self.target.disabled is not None or self._paused_until > soon:
+        if self.target.disabled is not None or self._condition.closed_until > soon:
             return True
         due = self._backlog.next_due()
-        return not self._behind and (due is None or due > soon)
+        return not self._feed.behind and (due is None or due > soon)
 
     def add(self, delivery: Delivery) -> None:
         """Take a delivery that was just committed."""
-        if self._behind or self._backlog.full:
-            self._behind = self._missed = True
-        else:
-            self._read = delivery.position
-            self._backlog.add(delivery, self._now())
-            if not self._backlog.news:
-                return
-        self._wake.set()
+        if self._feed.offer(delivery, _now()):
+            self._wake.set()
 
     def read_anew(self) -> None:
         """Forget what is in memory and read the outbox from its beginning: something was changed there."""
-        self._stale = True
+        self._feed.stale = True
         self._wake.set()
 
     def enable(self) -> None:
         """Deliver again."""
         self.target.disabled = None
-        self._failures = 0
-        self._paused_until = 0.0
+        self._condition.reset()
         self.read_anew()
 
     async def run(self) -> None:
@@ -93,12 +80,7 @@ class Courier:
         try:
             while True:
                 self._wake.clear()
-                try:
-                    await self._fill()
-                except StoreError as error:
-                    _log.warning("the outbox cannot be read", target=self.target.name, why=str(error))
-                    await asyncio.sleep(_STORE_PAUSE)
-                    continue
+                await self._fill()
                 self._send_due()
                 await self._rest()
         finally:
@@ -107,128 +89,84 @@ class Courier:
             await asyncio.gather(*self._attempts, return_exceptions=True)
             await self._sender.close()
 
-    # Reading.
-
     async def _fill(self) -> None:
-        if self._stale:
-            if self._attempts:
-                # What is out must be recorded first, or it would be read as pending.
-                return
-            await self._restart()
-        while self._behind and not self._backlog.full:
-            self._missed = False
-            page = await self._outbox.page(self.target.name, self._read, PAGE)
-            now, wall = self._now(), time.time()
-            for delivery in page:
-                self._read = delivery.position
-                if delivery.position not in self._bundled:
-                    self._backlog.add(delivery, now, self._wait_of(delivery, wall))
-            # What was committed after the page was read had to be left out of the backlog.
-            self._behind = len(page) == PAGE or self._missed
-
-    async def _restart(self) -> None:
-        await self._journal.flush()
-        batches = await self._outbox.batches(self.target.name)
-        self._stale = False
-        self._backlog.clear()
-        self._bundled = set()
-        self._read, self._behind = 0, True
-        wall = time.time()
-        for batch, deliveries in batches:
-            if not deliveries:
-                continue
-            wait = max(self._wait_of(delivery, wall) for delivery in deliveries)
-            self._backlog.add_batch(batch, deliveries, self._now(), wait)
-            self._bundled.update(delivery.position for delivery in deliveries)
-
-    def _wait_of(self, delivery: Delivery, wall: float) -> float:
-        """Return how long a delivery waits yet. A clock that was set back must not make it wait for ever."""
-        longest = max(self.target.schedule, default=0.0) * (1 + self.target.jitter)
-        return min(max(delivery.due_at - wall, 0.0), max(longest, retry.LONGEST_PAUSE))
-
-    # Sending.
+        try:
+            # What is out must be settled first.
+            if self._feed.stale and not self._attempts:
+                await self._feed.restart(_now())
+            if not self._feed.stale:
+                await self._feed.fill(_now())
+        except StoreError as error:
+            _log.warning("the outbox cannot be read", target=self.target.name, why=str(error))
+            await asyncio.sleep(_STORE_PAUSE)
+            self._wake.set()
 
     def _send_due(self) -> None:
         while self._free():
-            parcel = self._backlog.take(self._now())
+            parcel = self._backlog.take(_now())
             if parcel is None:
                 return
-            attempt = asyncio.ensure_future(self._deliver(parcel))
-            self._attempts.add(attempt)
-            attempt.add_done_callback(self._over)
+            self._begin(self._deliver(parcel))
+
+    def _free(self) -> bool:
+        if self.target.disabled is not None or self._feed.stale or self._journal.congested:
+            return False
+        return _now() >= self._condition.closed_until and len(self._attempts) < self._condition.concurrency
+
+    async def _rest(self) -> None:
+        """Wait until something happens or falls due."""
+        now = _now()
+        wait = _STORE_PAUSE if self._journal.congested else None
+        due = self._backlog.next_due()
+        if self._free() and due is not None:
+            wait = due - now
+        elif self._condition.closed_until > now:
+            wait = self._condition.closed_until - now
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(None if wait is None else max(wait, 0.0)):
+                await self._wake.wait()
+
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        attempt = asyncio.ensure_future(work)
+        self._attempts.add(attempt)
+        attempt.add_done_callback(self._over)
 
     def _over(self, attempt: asyncio.Task[None]) -> None:
         self._attempts.discard(attempt)
         self._wake.set()
 
-    def _free(self) -> bool:
-        if self.target.disabled is not None or self._stale or self._stopping or self._journal.congested:
-            return False
-        if self._now() < self._paused_until:
-            return False
-        return len(self._attempts) < (1 if self._failures >= AILING else self.target.concurrency)
-
-    async def _rest(self) -> None:
-        """Wait until something happens or falls due."""
-        due = self._backlog.next_due()
-        now = self._now()
-        if self._free() and due is not None:
-            wait: float | None = due - now
-        elif self._paused_until > now:
-            wait = self._paused_until - now
-        else:
-            wait = _STORE_PAUSE if self._journal.congested else None
-        try:
-            async with asyncio.timeout(None if wait is None else max(wait, 0.0)):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
+    # One attempt.
 
     async def _deliver(self, parcel: Parcel) -> None:
         try:
             self._settle(parcel, await self._attempt(parcel))
         except Exception:
             _log.exception("an attempt failed in an unforeseen way", target=self.target.name)
-            self._backlog.again(parcel, self._now() + _STORE_PAUSE)
+            self._backlog.again(parcel, _now() + _STORE_PAUSE)
 
     async def _attempt(self, parcel: Parcel) -> retry.Answer:
-        if len(parcel.entries) > 1 or self.target.bundling is not None:
-            await self._make_batch(parcel)
-            message_id, body = self._batch(parcel)
-        else:
+        if self.target.bundling is None and parcel.batch is None:
             only = parcel.entries[0].delivery
-            message_id, body = only.event_id, only.body
-        return await self._sender.attempt(message_id, body)
-
-    async def _make_batch(self, parcel: Parcel) -> None:
-        """Write the batch down before its first attempt, so that a crash changes nothing about it."""
-        if parcel.batch is not None:
-            return
-        batch = Batch(self._clock.identifier(), self.target.name, parcel.positions)
-        await self._journal.save(batch)
-        parcel.batch = batch.id
-
-    def _batch(self, parcel: Parcel) -> tuple[str, bytes]:
-        assert parcel.batch is not None
+            return await self._sender.attempt(only.event_id, only.body)
+        if parcel.batch is None:
+            # Written down before its first attempt, so that a crash changes nothing about it.
+            batch = Batch(self._clock.identifier(), self.target.name, parcel.positions)
+            await self._journal.save(batch)
+            parcel.batch = batch.id
         deliveries = [entry.delivery for entry in parcel.entries]
         # The last event's time: the same in every attempt.
         timestamp = iso_timestamp(deliveries[-1].created_at)
-        return parcel.batch, batch_body(timestamp, [(d.event_id, d.body) for d in deliveries])
-
-    # Judging.
+        body = batch_body(timestamp, [(delivery.event_id, delivery.body) for delivery in deliveries])
+        return await self._sender.attempt(parcel.batch, body)
 
     def _settle(self, parcel: Parcel, answer: retry.Answer) -> None:
+        """Do what the verdict says, for the deliveries and for the target."""
+        target, now, wall = self.target, _now(), time.time()
         verdict = retry.judge(answer)
         parcel.attempts += 1
         step = retry.after(
-            verdict,
-            parcel.attempts,
-            self.target.schedule,
-            self.target.jitter,
-            answer.retry_after,
-            random.random(),
+            verdict, parcel.attempts, target.schedule, target.jitter, answer.retry_after, random.random()
         )
-        now, wall = self._now(), time.time()
         self._journal.record(
             Outcome(
                 parcel.positions,
@@ -240,24 +178,24 @@ class Courier:
                 parcel.batch,
             )
         )
-        self._counted(
-            self.target.name, step.state if step.state != "pending" else "failed", len(parcel.entries)
-        )
+        self._counted(target.name, "failed" if step.state == "pending" else step.state, len(parcel.entries))
         if step.state == "pending":
             self._backlog.again(parcel, now + step.wait)
         else:
             self._backlog.done(parcel, now)
-        self._look_at_target(parcel, verdict, step, answer.retry_after, now)
-
-    def _look_at_target(
-        self, parcel: Parcel, verdict: retry.Verdict, step: retry.Step, asked: float | None, now: float
-    ) -> None:
         if verdict.accepted:
-            if self._failures >= AILING:
-                _log.info("webhook target works again", target=self.target.name)
-            self._failures = 0
+            if self._condition.succeeded():
+                _log.info("webhook target works again", target=target.name)
             return
-        level = _log.warning if step.state == "dead" or self._failures < AILING else _log.debug
+        self._complain(parcel, verdict, step)
+        self._condition.failed(verdict, answer.retry_after, step.wait, now)
+        if verdict.disables and target.disabled is None:
+            target.disabled = retry.TARGET_DISABLED
+            self._begin(self._bury())
+
+    def _complain(self, parcel: Parcel, verdict: retry.Verdict, step: retry.Step) -> None:
+        # One that fails all the time has been complained about.
+        level = _log.debug if self._condition.ailing and step.state == "pending" else _log.warning
         level(
             "webhook not delivered",
             target=self.target.name,
@@ -267,36 +205,22 @@ class Courier:
             state=step.state,
             retry_in_s=round(step.wait, 3) if step.state == "pending" else None,
         )
-        self._failures += 1
-        if self._failures >= AILING:
-            self._paused_until = max(self._paused_until, now + GAP)
-        if verdict.pauses:
-            self._paused_until = max(self._paused_until, now + retry.pause(asked, step.wait))
-        if verdict.disables:
-            self._disable()
-
-    def _disable(self) -> None:
-        """Obey a 410: the target wants nothing any more."""
-        self.target.disabled = retry.TARGET_DISABLED
-        _log.error(
-            "webhook target answered 410 Gone and is disabled; `rtserver webhooks enable` lets it in again",
-            target=self.target.name,
-        )
-        burying = asyncio.ensure_future(self._bury())
-        self._attempts.add(burying)
-        burying.add_done_callback(self._over)
 
     async def _bury(self) -> None:
+        """Obey a 410: the target wants nothing any more."""
+        name = self.target.name
+        _log.error(
+            "webhook target answered 410 Gone and is disabled; `rtserver webhooks enable` lets it in again",
+            target=name,
+        )
         try:
-            await self._outbox.disable(self.target.name, retry.TARGET_DISABLED)
+            await self._outbox.disable(name, retry.TARGET_DISABLED)
             await self._journal.flush()
-            buried = await self._outbox.bury(self.target.name, retry.TARGET_DISABLED, time.time())
-            self._counted(self.target.name, "dead", buried)
+            self._counted(name, "dead", await self._outbox.bury(name, retry.TARGET_DISABLED, time.time()))
         except StoreError as error:
-            _log.error(
-                "the target's deliveries could not be marked dead", target=self.target.name, why=str(error)
-            )
+            _log.error("the target's deliveries could not be marked dead", target=name, why=str(error))
         self.read_anew()
 
-    def _now(self) -> float:
-        return asyncio.get_running_loop().time()
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import time
 
 import httpx
@@ -85,7 +86,8 @@ def _words(error: BaseException) -> str:
     # The system's own words are at the bottom: "connection refused" under "all connection attempts failed".
     while (below := error.__cause__ or error.__context__) is not None and isinstance(below, Exception):
         error = below
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+    if isinstance(error, ConnectionError) and error.errno:
+        # asyncio's say where to, which the target's name does better.
+        return os.strerror(error.errno)
     text = " ".join(str(error).split()) or type(error).__name__
     return text[:300]
