@@ -38,11 +38,11 @@ class Client:
         "event_buckets",
         "format",
         "gateway",
+        "gone_because",
         "heir",
         "identity",
         "ip",
         "live",
-        "lost_because",
         "name",
         "namespace",
         "next_ack",
@@ -83,7 +83,8 @@ class Client:
         # The session outlives the connection when the client comes back within its time of grace.
         self.session_id = ""
         self.session_since = 0.0
-        self.lost_because = ""
+        # Why we end it, in a word of the list of errors; else why its line was cut, in Socket.IO's words.
+        self.gone_because = ""
         self.rooms: dict[str, None] | None = None
         self.subscriptions: dict[str, None] | None = None
         self.bucket: Bucket | None = None
