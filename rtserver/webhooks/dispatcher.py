@@ -1,7 +1,7 @@
 """The webhooks of one node as a whole: what runs, the order of start and stop, and who watches what.
 
 Emitter → journal → outbox → couriers, one for each target. One task looks for commands (a target enabled, deliveries
-retried or dropped behind our back), one for nodes that died.
+retried or dropped behind our back), the caretaker for nodes that died.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Coroutine
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from rtserver.protocol.identifiers import Clock
 from rtserver.store.base import Delivery, Life, Lives, Outbox, StoreError, TargetState
 from rtserver.telemetry.log import logger
 from rtserver.telemetry.metrics import Metrics
+from rtserver.webhooks.caretaker import Caretaker, Here
 from rtserver.webhooks.courier import Courier
 from rtserver.webhooks.emitter import Emitter
-from rtserver.webhooks.inheritance import farewells
 from rtserver.webhooks.journal import Journal
 from rtserver.webhooks.sender import Sender
 from rtserver.webhooks.targets import Target
@@ -31,17 +31,6 @@ _LOOK, _TIDY = 1.0, 15.0
 KEEP_DELIVERED, KEEP_DEAD = 10_000, 30 * 86400.0
 # How often it is checked whether everything is delivered when the server stops, and the pause between two chunks.
 _STEP = 0.02
-
-
-class Here(Protocol):
-    """Who is connected to this node."""
-
-    @property
-    def connections(self) -> int:
-        """How many clients are connected."""
-
-    def occupancy(self, room: str) -> int:
-        """Return how many members the room has."""
 
 
 class Settings(NamedTuple):
@@ -144,14 +133,15 @@ class Dispatcher:
         self.emitter.begin(life)
         self._journal.healthy = True
         self._begun = True
+        caretaker = Caretaker(self._lives, self.emitter, here, self._settings.lease, self._read_anew)
         with contextlib.suppress(StoreError):
             # Before the couriers start: what a dead node left comes before anything of ours.
             await self._recount()
-            await self._take_over(here)
+            await caretaker.take_over()
             self._known = await self._outbox.targets()
         for courier in self._couriers.values():
             self._run(courier.run())
-        self._run(self._watch(), self._look_after(here))
+        self._run(self._watch(), caretaker.run())
 
     async def _begin_later(self, open_store: Callable[[], Awaitable[None]], here: Here) -> None:
         while not self._begun:
@@ -199,31 +189,9 @@ class Dispatcher:
         if changed:
             await self._recount()
 
-    async def _look_after(self, here: Here) -> None:
-        """Say that we live, and take over from those that do not."""
-        while True:
-            await asyncio.sleep(self._settings.lease / 2)
-            try:
-                await self._lives.seen(time.time())
-                await self._take_over(here)
-            except StoreError as error:
-                _log.debug("the store cannot be watched", why=str(error))
-
-    async def _take_over(self, here: Here) -> None:
-        estate = await self._lives.take_over()
-        if estate.deliveries:
-            for courier in self._couriers.values():
-                courier.read_anew()
-        for lost in estate.lost:
-            _log.warning("a node died", node=lost.node, epoch=lost.life, sessions=len(lost.sessions))
-            for farewell in farewells(lost, here.connections, here.occupancy):
-                self.emitter.emit(
-                    farewell.type,
-                    farewell.data,
-                    room=farewell.room,
-                    client=farewell.client,
-                    effect=farewell.effect,
-                )
+    def _read_anew(self) -> None:
+        for courier in self._couriers.values():
+            courier.read_anew()
 
     # Counting.
 
