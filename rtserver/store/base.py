@@ -153,7 +153,10 @@ class Outbox(Protocol):
         """Return pending deliveries in our care with positions above *after*, in order."""
 
     async def batches(self, target: str) -> list[tuple[str, list[Delivery]]]:
-        """Return the open batches in our care: id and those of its deliveries that are pending."""
+        """Return the open batches in our care: id and deliveries.
+
+        One of which something is not pending any more is none: what is left of it goes into others.
+        """
 
     async def pending(self) -> dict[str, int]:
         """Return how many deliveries in our care are pending, by target."""

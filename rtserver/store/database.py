@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import sqlite3
 import time
 import uuid
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import event, pool
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -155,7 +156,7 @@ class Database:
 
     def _move_aside(self, why: str) -> None:
         assert self.path is not None
-        aside = self.path.with_name(f"{self.path.name}.corrupt-{time.strftime('%Y%m%dT%H%M%S')}")
+        aside = _unused(self.path.with_name(f"{self.path.name}.corrupt-{time.strftime('%Y%m%dT%H%M%S')}"))
         for suffix in ("", "-wal", "-shm"):
             with contextlib.suppress(FileNotFoundError):
                 Path(f"{self.path}{suffix}").rename(f"{aside}{suffix}")
@@ -184,7 +185,9 @@ def _engine(path: Path | None, memory: str) -> AsyncEngine:
     if path is None:
         engine = create_async_engine(f"sqlite+aiosqlite:///{memory}&uri=true", poolclass=pool.StaticPool)
     else:
-        engine = create_async_engine(f"sqlite+aiosqlite:///{path}", connect_args={"timeout": _BUSY})
+        # Not as text: what is special in a URL may be in a file's name.
+        url = URL.create("sqlite+aiosqlite", database=str(path))
+        engine = create_async_engine(url, connect_args={"timeout": _BUSY})
 
     @event.listens_for(engine.sync_engine, "connect")
     def settle(connection: Any, record: Any) -> None:
@@ -202,6 +205,11 @@ def _engine(path: Path | None, memory: str) -> AsyncEngine:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def _unused(path: Path) -> Path:
+    names = (path.with_name(f"{path.name}-{number}") if number else path for number in itertools.count())
+    return next(name for name in names if not name.exists())
 
 
 def _path(url: str) -> Path | None:

@@ -34,7 +34,7 @@ def _inserting(table: Any, *columns: str) -> str:
 
 
 _ADD_DELIVERY = _inserting(deliveries, *_NAMES)
-_ADD_BATCH = _inserting(batches, "id", "target", "members")
+_ADD_BATCH = _inserting(batches, "id", "target", "life", "members")
 _DROP_BATCH = _sql(delete(batches).where(batches.c.id == bindparam("b_id")))
 _OPEN = _inserting(sessions, "id", "life", "about")
 _CLOSE = _sql(delete(sessions).where(sessions.c.id == bindparam("b_id")))
@@ -62,7 +62,7 @@ class SqlOutbox:
 
     async def commit(self, changes: Changes) -> None:
         """See `Outbox.commit`."""
-        await self._database.write(list(_statements(changes)))
+        await self._database.write(list(_statements(changes, self.life)))
 
     async def page(self, target: str, after: int, limit: int) -> list[Delivery]:
         """See `Outbox.page`."""
@@ -73,21 +73,22 @@ class SqlOutbox:
 
     async def batches(self, target: str) -> list[tuple[str, list[Delivery]]]:
         """See `Outbox.batches`."""
-        found = []
+        query = select(batches.c.id, batches.c.members).where(
+            batches.c.target == target, batches.c.life.in_(self._our_care(target))
+        )
+        whole, broken = [], []
         async with self._database.reading() as connection:
-            open_ones = await connection.execute(
-                select(batches.c.id, batches.c.members).where(batches.c.target == target)
-            )
-            for batch, members in open_ones.all():
+            for batch, members in (await connection.execute(query)).all():
                 positions = [int(position) for position in members.split()]
-                query = self._pending(select(*COLUMNS), target).where(deliveries.c.position.in_(positions))
-                rows = (await connection.execute(query.order_by(deliveries.c.position))).all()
-                # Of another life, not yet in our care, when none is there.
-                if rows:
-                    found.append(
-                        (batch, [Delivery(*row) for row in rows] if len(rows) == len(positions) else [])
-                    )
-        return found
+                still = self._pending(select(*COLUMNS), target).where(deliveries.c.position.in_(positions))
+                rows = (await connection.execute(still.order_by(deliveries.c.position))).all()
+                if len(rows) == len(positions):
+                    whole.append((batch, [Delivery(*row) for row in rows]))
+                else:
+                    broken.append(batch)
+        if broken:
+            await self._change(delete(batches).where(batches.c.id.in_(broken)))
+        return whole
 
     async def pending(self) -> dict[str, int]:
         """See `Outbox.pending`."""
@@ -111,7 +112,8 @@ class SqlOutbox:
         buried = 0
         while changed := await self._change(statement):
             buried += changed
-        await self._change(delete(batches).where(batches.c.target == target))
+        ours = batches.c.life.in_(self._our_care(target))
+        await self._change(delete(batches).where(batches.c.target == target, ours))
         return buried
 
     async def targets(self) -> dict[str, TargetState]:
@@ -154,19 +156,21 @@ class SqlOutbox:
             return (await connection.execute(statement)).rowcount
 
     def _pending(self, query: Select[Any], target: str) -> Select[Any]:
-        in_our_care = select(care.c.life).where(care.c.target == target, care.c.keeper == self.life)
         return query.where(
             deliveries.c.target == target,
             deliveries.c.state == "pending",
-            deliveries.c.life.in_(in_our_care),
+            deliveries.c.life.in_(self._our_care(target)),
         )
 
+    def _our_care(self, target: str) -> Select[Any]:
+        return select(care.c.life).where(care.c.target == target, care.c.keeper == self.life)
 
-def _statements(changes: Changes) -> Iterable[tuple[str, list[tuple[Any, ...]]]]:
+
+def _statements(changes: Changes, life: int) -> Iterable[tuple[str, list[tuple[Any, ...]]]]:
     if changes.deliveries:
         yield _ADD_DELIVERY, [tuple(delivery) for delivery in changes.deliveries]
     if changes.batches:
-        yield _ADD_BATCH, [(b.id, b.target, " ".join(map(str, b.positions))) for b in changes.batches]
+        yield _ADD_BATCH, [(b.id, b.target, life, " ".join(map(str, b.positions))) for b in changes.batches]
     if changes.outcomes:
         yield (
             _RECORD,

@@ -82,6 +82,7 @@ batches = Table(
     metadata,
     Column("id", Text, primary_key=True),
     Column("target", Text, nullable=False),
+    Column("life", BigInteger, nullable=False),
     # Positions, separated by spaces.
     Column("members", Text, nullable=False),
 )

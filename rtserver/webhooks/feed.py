@@ -67,11 +67,9 @@ class Feed:
         self._read, self._behind = 0, True
         wall = time.time()
         for batch, deliveries in batches:
-            # A batch of which something was dropped is none any more: what is left goes into others.
-            if deliveries:
-                wait = max(self._wait_of(delivery, wall) for delivery in deliveries)
-                self._backlog.add_batch(batch, deliveries, now, wait)
-                self._batched.update(delivery.position for delivery in deliveries)
+            wait = max(self._wait_of(delivery, wall) for delivery in deliveries)
+            self._backlog.add_batch(batch, deliveries, now, wait)
+            self._batched.update(delivery.position for delivery in deliveries)
 
     def _wait_of(self, delivery: Delivery, wall: float) -> float:
         """Return how long a delivery waits yet. A clock that was set back must not make it wait for ever."""
