@@ -6,9 +6,8 @@ The only module that names implementations; everything else is given what it nee
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -38,11 +37,10 @@ from rtserver.reports import Reporter
 from rtserver.rooms.stream import Publication
 from rtserver.roster import Roster
 from rtserver.router import Router
-from rtserver.store.base import Steering, StoreError
+from rtserver.store.base import StoreError
 from rtserver.store.database import Database
 from rtserver.store.lives import SqlLives
 from rtserver.store.outbox import SqlOutbox
-from rtserver.store.steering import SqlSteering
 from rtserver.telemetry import log
 from rtserver.telemetry.metrics import Metrics
 from rtserver.transport.engine import EngineServer
@@ -177,19 +175,6 @@ class App:
             self.metrics.refused["accept_rate"] += 1
             return _unavailable(RtError(TOO_MANY_CONNECTIONS, "too many connections at once"), wait)
         return None
-
-
-@contextlib.asynccontextmanager
-async def open_steering(url: str) -> AsyncIterator[Steering]:
-    """Open the store for commands; raise `StoreError` when it cannot be, or when no other process could see it."""
-    database = Database(url)
-    if not database.durable:
-        raise StoreError(f"store.url is {url}: only the server itself sees what is in its memory")
-    await database.look()
-    try:
-        yield SqlSteering(database)
-    finally:
-        await database.close()
 
 
 def create_app(source: str | Path | Mapping[str, Any] | Config | None = None) -> App:

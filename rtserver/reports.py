@@ -63,6 +63,18 @@ class Reporter:
         if last:
             self._emitter.emit("room-vacated", {"room": room}, room=room, client=client.client_id)
 
+    def entered(self, client: Client, room: str) -> None:
+        """One more connection of a member entered a room: nobody is told, but should the node die, it was there."""
+        self._note(Effect(entered=SessionRoom(client.session_id, room)))
+
+    def exited(self, client: Client, room: str) -> None:
+        """Undo `entered`."""
+        self._note(Effect(left=SessionRoom(client.session_id, room)))
+
+    def _note(self, effect: Effect) -> None:
+        if self._keeps_rooms:
+            self._emitter.note(effect)
+
     def said(self, event: str, publication: dict[str, Any]) -> Receipt | None:
         """Something was published under ``chat`` or ``broadcast``; return the receipt to wait for, if any."""
         if not self._tells_messages:

@@ -151,7 +151,7 @@ def _steer(settings: Config, what: Callable[[Steering], Awaitable[_T]]) -> _T:
 @contextlib.asynccontextmanager
 async def _steering(settings: Config) -> AsyncIterator[Steering]:
     # Imported here: --help needs no database library.
-    from rtserver.app import open_steering  # noqa: PLC0415
+    from rtserver.store.opening import open_steering  # noqa: PLC0415
 
     async with open_steering(settings.store.url) as steering:
         yield steering

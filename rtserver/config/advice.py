@@ -1,5 +1,6 @@
 """Settings that can be used, but are weaker than they should be or hardly what was meant."""
 
+from base64 import b64decode
 from collections.abc import Iterator
 
 from rtserver.config.explain import nearest
@@ -10,6 +11,7 @@ EVENTS = ("join", "leave", "chat", "broadcast", "private", "typing", "ping", "pr
 
 # An application's own event that is called somewhat like one of ours is no mistake.
 _LIKENESS = 0.75
+_SIGNING_BYTES = 24
 
 
 def advice(config: Config) -> Iterator[str]:
@@ -23,6 +25,12 @@ def advice(config: Config) -> Iterator[str]:
     for index, target in enumerate(config.webhooks.targets):
         if not target.secrets:
             yield f"webhooks.targets[{index}].secrets: is empty, so the receiver cannot know the sender"
+        for number, secret in enumerate(target.secrets):
+            if len(b64decode(secret.get_secret_value().removeprefix("whsec_"))) < _SIGNING_BYTES:
+                yield (
+                    f"webhooks.targets[{index}].secrets[{number}]: has fewer than {_SIGNING_BYTES} bytes, the least"
+                    " that Standard Webhooks asks for"
+                )
 
 
 def _unreachable(config: Config) -> Iterator[str]:

@@ -12,7 +12,7 @@ import itertools
 import sqlite3
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from rtserver.store.base import StoreError
 from rtserver.store.migrations import TooNew, migrate
-from rtserver.store.writer import Statements, Writer
+from rtserver.store.writer import Statement, Writer
 from rtserver.telemetry.log import logger
 
 _log = logger("store")
@@ -121,16 +121,16 @@ class Database:
             async with self._turn, self.engine.begin() as connection:
                 yield connection
 
-    async def write(self, statements: Statements) -> None:
-        """Run statements, each over many rows, in one transaction; what goes wrong is a `StoreError`."""
+    async def write(self, statements: Sequence[Statement]) -> None:
+        """Run statements in one transaction; what goes wrong is a `StoreError`."""
         if self._writer is not None:
             with telling(self.path):
                 async with self._turn:
                     await self._writer.write(statements)
             return
         async with self.writing() as connection:
-            for sql, rows in statements:
-                await connection.exec_driver_sql(sql, rows)
+            for sql, values in statements:
+                await connection.exec_driver_sql(sql, values)
 
     async def _open(self) -> None:
         if self.path is None and self._keeper is None:

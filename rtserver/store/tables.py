@@ -12,6 +12,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    text,
 )
 
 metadata = MetaData()
@@ -39,7 +40,8 @@ care = Table(
 deliveries = Table(
     "deliveries",
     metadata,
-    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    # SQLite's own row number, which only an INTEGER can be: no second index.
+    Column("position", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
     Column("event_id", Text, nullable=False),
     Column("target", Text, nullable=False),
     Column("type", Text, nullable=False),
@@ -54,8 +56,9 @@ deliveries = Table(
     Column("error", Text),
     Column("finished_at", Float),
 )
-_pending = deliveries.c.state == "pending"
-_finished = deliveries.c.state != "pending"
+# As text: SQLite takes a partial index only where it sees the very words, not a bound value.
+PENDING = text("deliveries.state = 'pending'")
+FINISHED = text("deliveries.state <> 'pending'")
 # A finished delivery leaves the first index for the second, so that both stay as short as what they are for. The life
 # stands in the first so that counting needs nothing else.
 Index(
@@ -63,16 +66,16 @@ Index(
     deliveries.c.target,
     deliveries.c.position,
     deliveries.c.life,
-    sqlite_where=_pending,
-    postgresql_where=_pending,
+    sqlite_where=text("state = 'pending'"),
+    postgresql_where=text("state = 'pending'"),
 )
 Index(
     "deliveries_finished",
     deliveries.c.target,
     deliveries.c.state,
     deliveries.c.position,
-    sqlite_where=_finished,
-    postgresql_where=_finished,
+    sqlite_where=text("state <> 'pending'"),
+    postgresql_where=text("state <> 'pending'"),
 )
 # Ids rise with time, so this index grows at its end only.
 Index("deliveries_event", deliveries.c.event_id)

@@ -100,6 +100,11 @@ class Courier:
             _log.warning("the outbox cannot be read", target=self.target.name, why=str(error))
             await asyncio.sleep(_STORE_PAUSE)
             self._wake.set()
+        except Exception:
+            # Whatever it was, the outbox still has everything.
+            _log.exception("the outbox was read in an unforeseen way", target=self.target.name)
+            await asyncio.sleep(_STORE_PAUSE)
+            self.read_anew()
 
     def _send_due(self) -> None:
         while self._free():

@@ -169,7 +169,6 @@ class Dispatcher:
                 _log.debug("the store cannot be watched", why=str(error))
 
     async def _tidy(self) -> None:
-        await self._recount()
         for name in self._couriers:
             while await self._outbox.prune(name, KEEP_DELIVERED, time.time() - KEEP_DEAD):  # noqa: ASYNC110
                 await asyncio.sleep(_STEP)

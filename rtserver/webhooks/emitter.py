@@ -64,7 +64,7 @@ class Emitter:
         targets = self._wanting(type_, room)
         if not targets:
             if effect is not None:
-                self._journal.write((), effect)
+                self.note(effect)
             return None
         now = time.time()
         self._seq += 1
@@ -94,6 +94,10 @@ class Emitter:
         )
         receipt = self._journal.write(deliveries, effect)
         return receipt if self._wait_for_commit else None
+
+    def note(self, effect: Effect) -> None:
+        """Write an effect down that belongs to no event."""
+        self._journal.write((), effect)
 
     def _position(self, now: float) -> int:
         self._tick = max(self._tick + 1, int(now * 1_000_000))

@@ -36,6 +36,9 @@ class Feed:
 
     def offer(self, delivery: Delivery, now: float) -> bool:
         """Take what was just committed; tell whether that may change when something goes."""
+        if delivery.position <= self._read:
+            # A page was faster: what is committed can be read before its writer hears of it.
+            return False
         if self._behind or self._backlog.full:
             self._behind = self._missed = True
             return True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import time
 
@@ -36,35 +35,34 @@ class Sender:
     async def attempt(self, message_id: str, body: bytes) -> Answer:
         """POST the body; return the answer, or the error in words."""
         headers = {**self._headers, **self._signer.headers(message_id, time.time(), body)}
+        if self._client is None:
+            self._client = _client(self._target.concurrency)
+        answer = None
         try:
-            async with asyncio.timeout(self._target.timeout):
-                return await self._post(headers, body)
+            async with (
+                asyncio.timeout(self._target.timeout),
+                self._client.stream("POST", self._target.url, content=body, headers=headers) as response,
+            ):
+                # The status is the answer: whatever comes after it changes nothing.
+                answer = Answer(
+                    response.status_code, retry_after(response.headers.get("retry-after"), time.time())
+                )
+                async with asyncio.timeout(_BODY_TIME):
+                    await _skim(response)
         except TimeoutError:
-            return Answer(None, error=f"no answer within {self._target.timeout:g} s")
+            return answer or Answer(None, error=f"no answer within {self._target.timeout:g} s")
         except _ERRORS as error:
-            return Answer(None, error=_words(error))
+            return answer or Answer(None, error=_words(error))
+        return answer
 
     async def close(self) -> None:
         """Close the connections."""
         if self._client is not None:
             await self._client.aclose()
 
-    async def _post(self, headers: dict[str, str], body: bytes) -> Answer:
-        if self._client is None:
-            self._client = _client(self._target.concurrency)
-        async with self._client.stream("POST", self._target.url, content=body, headers=headers) as response:
-            answer = Answer(
-                response.status_code, retry_after(response.headers.get("retry-after"), time.time())
-            )
-            # The status is the answer: whatever comes after it changes nothing. Leaving before the body's end
-            # closes the connection.
-            with contextlib.suppress(httpx.HTTPError, TimeoutError):
-                async with asyncio.timeout(_BODY_TIME):
-                    await _skim(response)
-        return answer
-
 
 async def _skim(response: httpx.Response) -> None:
+    """Read a short body, so that the connection can be used again; it is closed on a long one."""
     size = 0
     async for chunk in response.aiter_raw():
         size += len(chunk)
