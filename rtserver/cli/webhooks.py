@@ -97,7 +97,13 @@ def retry(ids: tuple[str, ...], dead: bool, target: str | None, config: Path, as
     else:
         found = _find(settings, ids)
         count = _steer(settings, lambda steering: steering.retry(found, time.time()))
+        target = None
     _tell(as_json, "retried", count)
+    for name in _steer(settings, lambda steering: steering.disabled()):
+        if target in (None, name):
+            click.echo(
+                f"{name} is disabled: `rtserver webhooks enable {name}` lets it be delivered to", err=True
+            )
 
 
 @webhooks.command()

@@ -25,6 +25,9 @@ def advice(config: Config) -> Iterator[str]:
     for index, target in enumerate(config.webhooks.targets):
         if not target.secrets:
             yield f"webhooks.targets[{index}].secrets: is empty, so the receiver cannot know the sender"
+        for key in ("events", "rooms"):
+            if not getattr(target, key):
+                yield f"webhooks.targets[{index}].{key}: is empty, so nothing of that kind is sent"
         for number, secret in enumerate(target.secrets):
             if len(b64decode(secret.get_secret_value().removeprefix("whsec_"))) < _SIGNING_BYTES:
                 yield (

@@ -132,10 +132,14 @@ class Lost(NamedTuple):
 
 
 class Estate(NamedTuple):
-    """What was taken over: *deliveries* tells whether any are in our care that were not, beside what lives left."""
+    """What was taken over: *deliveries* tells whether any are in our care that were not, beside what lives left.
+
+    *latest* is the highest position there is.
+    """
 
     lost: list[Lost]
     deliveries: bool
+    latest: int = 0
 
 
 class Outbox(Protocol):
@@ -219,6 +223,9 @@ class Steering(Protocol):
 
     async def drop(self, deliveries: Collection[Delivery]) -> int:
         """Forget deliveries; return how many."""
+
+    async def disabled(self) -> set[str]:
+        """Return the targets that are disabled."""
 
     async def enable(self, target: str) -> bool:
         """Let a disabled target be delivered to again; tell whether it was disabled."""

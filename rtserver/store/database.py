@@ -74,7 +74,10 @@ class Database:
     async def look(self) -> None:
         """Open a database that is there, for a command: nothing is made, and nothing is moved aside."""
         if self.path is None or not self.path.is_file():
-            raise StoreError(f"there is no database at {self.path}")
+            where = self.path.absolute() if self.path is not None else "memory"
+            raise StoreError(
+                f"there is no database at {where}: store.url is relative to where a command is given"
+            )
         try:
             await self._open()
         except _Broken as broken:

@@ -73,7 +73,8 @@ class SqlLives:
                 shared = select(care.c.target).where(care.c.life == life.epoch, care.c.target.in_(ours))
                 if (await connection.execute(shared.limit(1))).first() is not None:
                     found.append(await self._inherit(connection, life.epoch, life.node, life.seen_at))
-            return Estate(found, taken.rowcount > 0)
+            latest = await connection.scalar(select(func.max(deliveries.c.position)))
+            return Estate(found, taken.rowcount > 0, latest or 0)
 
     async def end(self) -> None:
         """See `Lives.end`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rtserver.store.base import Delivery, State
@@ -89,12 +89,12 @@ class SqlSteering:
             await _touch(connection, {target})
             return disabled is not None
 
-    async def counts(self) -> list[tuple[str, State, int]]:
-        """Return how many deliveries there are of each target and state."""
-        query = select(deliveries.c.target, deliveries.c.state, func.count())
+    async def disabled(self) -> set[str]:
+        """See `Steering.disabled`."""
         async with self._database.reading() as connection:
-            rows = await connection.execute(query.group_by(deliveries.c.target, deliveries.c.state))
-            return [(target, state, count) for target, state, count in rows]
+            return set(
+                await connection.scalars(select(targets.c.name).where(targets.c.disabled.is_not(None)))
+            )
 
 
 async def _touch(connection: AsyncConnection, names: Collection[str]) -> None:

@@ -52,6 +52,8 @@ class Caretaker:
         """Do it once; raise `StoreError`."""
         estate = await self._lives.take_over()
         if estate.deliveries:
+            # Their clock may be ahead of ours, and what we write comes after what we took.
+            self._emitter.go_on_from(estate.latest)
             self._taken()
         for lost in estate.lost:
             _log.warning("a node died", node=lost.node, epoch=lost.life, sessions=len(lost.sessions))

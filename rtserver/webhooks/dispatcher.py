@@ -31,6 +31,8 @@ _LOOK, _TIDY = 1.0, 15.0
 KEEP_DELIVERED, KEEP_DEAD = 10_000, 30 * 86400.0
 # How often it is checked whether everything is delivered when the server stops, and the pause between two chunks.
 _STEP = 0.02
+# How long what was under way then may take to be written down.
+_LAST_WRITE = 1.0
 
 
 class Settings(NamedTuple):
@@ -93,7 +95,7 @@ class Dispatcher:
         self.emitter.begin(Life(int(time.time() * 1_000_000), 0))
         self._run(self._journal.run())
         try:
-            await self._begin(open_store, here)
+            await self._begin(open_store, here, None)
         except StoreError as error:
             _log.error("the store cannot be opened: webhooks wait in memory", why=str(error))
             self._journal.healthy = False
@@ -104,16 +106,15 @@ class Dispatcher:
         if not self._couriers:
             return
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(patience):
-                if self._begun:
-                    await self._journal.flush()
+            async with asyncio.timeout(patience if self._begun else 0):
+                await self._journal.flush()
                 while not all(courier.idle for courier in self._couriers.values()):  # noqa: ASYNC110
                     await asyncio.sleep(_STEP)
                 await self._journal.flush()
         # The journal's task is the first, and goes last.
         await _cancel(self._tasks[1:])
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(1.0):
+            async with asyncio.timeout(_LAST_WRITE if self._begun else 0):
                 # What the couriers had out when they were stopped.
                 await self._journal.flush()
         await _cancel(self._tasks[:1])
@@ -125,9 +126,8 @@ class Dispatcher:
 
     # Starting.
 
-    async def _begin(self, open_store: Callable[[], Awaitable[None]], here: Here) -> None:
+    async def _begin(self, open_store: Callable[[], Awaitable[None]], here: Here, early: Life | None) -> None:
         await open_store()
-        early = self.emitter.life if self.emitter.used else None
         life = await self._lives.begin(self._settings.node, self._couriers, time.time(), early)
         self._outbox.life = life.epoch
         self.emitter.begin(life)
@@ -147,7 +147,8 @@ class Dispatcher:
         while not self._begun:
             await asyncio.sleep(_LOOK)
             with contextlib.suppress(StoreError):
-                await self._begin(open_store, here)
+                # Events of this life may be written, or just come: it is entered as it is.
+                await self._begin(open_store, here, self.emitter.life)
         _log.warning("the store is open")
 
     def _run(self, *coroutines: Coroutine[Any, Any, None]) -> None:

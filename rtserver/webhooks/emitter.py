@@ -39,10 +39,9 @@ class Emitter:
         self.life = life
         self._tick = max(self._tick, life.epoch)
 
-    @property
-    def used(self) -> bool:
-        """Tell whether anything was emitted in this life."""
-        return self._seq > 0
+    def go_on_from(self, position: int) -> None:
+        """Number deliveries higher than one that is in the outbox."""
+        self._tick = max(self._tick, position >> SLOT_BITS)
 
     def wants(self, type_: str) -> bool:
         """Tell whether any target wants events of that type, in whatever room."""
@@ -67,12 +66,13 @@ class Emitter:
                 self.note(effect)
             return None
         now = time.time()
-        self._seq += 1
+        seq = self._seq + 1
         body = event_body(
             type_,
             self._clock.timestamp(now),
-            {**data, "node": self.node, "epoch": self.life.epoch, "seq": self._seq},
+            {**data, "node": self.node, "epoch": self.life.epoch, "seq": seq},
         )
+        self._seq = seq
         event_id = self._clock.identifier(now)
         deliveries = tuple(
             Delivery(

@@ -12,6 +12,8 @@ from rtserver.webhooks.targets import Target
 
 # How many deliveries are read at a time.
 PAGE = 500
+# How many of them are remembered, for their writer to hear of them: that takes it one transaction.
+_REMEMBERED = 20_000
 
 
 class Feed:
@@ -28,6 +30,7 @@ class Feed:
         self._behind = True
         self._missed = False
         self._batched: set[int] = set()
+        self._paged: set[int] = set()
 
     @property
     def behind(self) -> bool:
@@ -36,7 +39,7 @@ class Feed:
 
     def offer(self, delivery: Delivery, now: float) -> bool:
         """Take what was just committed; tell whether that may change when something goes."""
-        if delivery.position <= self._read:
+        if delivery.position in self._paged:
             # A page was faster: what is committed can be read before its writer hears of it.
             return False
         if self._behind or self._backlog.full:
@@ -48,12 +51,15 @@ class Feed:
 
     async def fill(self, now: float) -> None:
         """Read on as far as there is room; raise `StoreError`."""
+        if len(self._paged) > _REMEMBERED:
+            self._paged.clear()
         while self._behind and not self._backlog.full:
             self._missed = False
             page = await self._outbox.page(self._target.name, self._read, PAGE)
             wall = time.time()
             for delivery in page:
                 self._read = delivery.position
+                self._paged.add(delivery.position)
                 if delivery.position not in self._batched:
                     self._backlog.add(delivery, now, self._wait_of(delivery, wall))
             # What was committed after the page was read had to be left out of the backlog.
@@ -70,7 +76,8 @@ class Feed:
         self._read, self._behind = 0, True
         wall = time.time()
         for batch, deliveries in batches:
-            wait = max(self._wait_of(delivery, wall) for delivery in deliveries)
+            # One that was retried by a command takes the others along.
+            wait = min(self._wait_of(delivery, wall) for delivery in deliveries)
             self._backlog.add_batch(batch, deliveries, now, wait)
             self._batched.update(delivery.position for delivery in deliveries)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rtserver.store import database
 from rtserver.store.base import (
     SLOT_BITS,
     Batch,
@@ -127,6 +128,30 @@ class TestCommit:
         async with asyncio.timeout(20):
             await store.write(100)
         assert (await store.pending())[-1] == 100
+
+    @pytest.mark.parametrize("kind", list(STORES))
+    async def test_whoever_gives_up(self, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Who is stopped in the middle of anything leaves no lock behind: the next transaction goes through at once."""
+        monkeypatch.setattr(database, "_BUSY", 0.5)
+        async with opened(url_of(kind, tmp_path)) as store:
+            await store.begin()
+            whats: list[Callable[[], Any]] = [
+                lambda: store.lives.seen(NOW),
+                lambda: store.lives.take_over(),
+                lambda: store.outbox.prune("audit", 0, NOW),
+                lambda: store.steering.enable("audit"),
+                lambda: store.outbox.page("audit", 0, 10),
+            ]
+            for number, what in enumerate(whats):
+                for moment in range(25):
+                    stopped = asyncio.ensure_future(what())
+                    for _ in range(moment):
+                        await asyncio.sleep(0.0002)
+                    stopped.cancel()
+                    await asyncio.gather(stopped, return_exceptions=True)
+                    await store.write(1000 * number + moment + 1)
+                    await store.steering.enable("copy")
+            assert len(await store.pending()) == 125
 
 
 class TestPage:

@@ -18,6 +18,7 @@ class Ledger:
         self.tried = 0
         self.failures = 0
         self.broken = False
+        self.error: Exception = StoreError("the disk is full")
         self.open = asyncio.Event()
         self.open.set()
         self._entered = asyncio.Event()
@@ -29,7 +30,7 @@ class Ledger:
         await self.open.wait()
         if self.broken or self.failures > 0:
             self.failures -= 1
-            raise StoreError("the disk is full")
+            raise self.error
         self.commits.append(changes)
 
     async def entered(self) -> None:

@@ -44,6 +44,10 @@ def test_an_event(data: dict[str, Any]) -> None:
         ((1, 2), [1, 2]),
         (float("nan"), None),
         (float("inf"), None),
+        (2**64, 2**64),
+        ([-(2**70), float("nan"), {"x": float("-inf")}], [-(2**70), None, {"x": None}]),
+        ("half \ud800 a pair", "half \ud800 a pair"),
+        ({1: 2**70, None: b"x", 1.5: (1, "ü")}, {"1": 2**70, "null": "eA==", "1.5": [1, "ü"]}),
     ],
     ids=repr,
 )
@@ -52,7 +56,9 @@ def test_what_json_has_no_word_for(value: Any, shown: Any) -> None:
     assert json.loads(event_body("message-broadcast", WHEN, {"data": value}))["data"] == {"data": shown}
 
 
-@pytest.mark.parametrize("value", [object(), {1, 2}, 2**64, "\ud800", {"a": ValueError}], ids=repr)
+@pytest.mark.parametrize(
+    "value", [object(), {1, 2}, {"a": ValueError}, {b"k": 1}, [2**70, object()]], ids=repr
+)
 def test_what_cannot_be_said(value: Any) -> None:
     """What has no form in JSON is a TypeError."""
     with pytest.raises(TypeError):

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from rtserver.store.base import Batch, Delivery, Outcome, Session, SessionRoom
 from rtserver.webhooks import journal as module
@@ -208,6 +209,26 @@ class TestAFailingStore:
         assert [position for positions in desk.ledger.positions for position in positions] == [1, 2]
         assert (desk.told, desk.journal.healthy, desk.journal.queued) == ([1, 2], True, 0)
 
+    async def test_whatever_goes_wrong(self, running: Running) -> None:
+        """Also an error that nobody foresaw stops nothing: events are kept and tried again."""
+        desk = running()
+        desk.ledger.error = ZeroDivisionError("nobody foresaw this")
+        desk.ledger.failures = 2
+        assert not await known(desk.write(1))
+        await within(desk.journal.flush())
+        assert (desk.told, desk.journal.healthy) == ([1], True)
+
+    async def test_said_once(self, running: Running) -> None:
+        """That the store fails is said once, and so is that it works again."""
+        desk = running()
+        with capture_logs() as logs:
+            desk.ledger.failures = 5
+            desk.write(1)
+            await within(desk.journal.flush())
+            await within(desk.journal.flush())
+        assert [line["log_level"] for line in logs] == ["error", "warning"]
+        assert logs[0]["why"] == "the disk is full"
+
     async def test_receipts(self, running: Running) -> None:
         """A receipt says no as soon as its transaction has failed, and those of later ones are their own."""
         desk = running()
@@ -366,6 +387,20 @@ class TestAFullQueue:
             assert desk.dropped == 1
         await within(desk.journal.flush())
         assert desk.told == [0]
+
+    async def test_told(self, running: Running, drop_oldest: bool) -> None:
+        """That events are dropped is said when it begins; how many, when there is room again; and so the next time."""
+        desk = running(2, drop_oldest=drop_oldest)
+        with capture_logs() as logs:
+            for dropped in (3, 1):
+                async with desk.busy():
+                    for position in range(1, dropped + 2):
+                        desk.write(position)
+                await within(desk.journal.flush())
+                assert [line["log_level"] for line in logs] == ["error", "warning"]
+                assert logs[1]["dropped"] == dropped
+                logs.clear()
+        assert desk.dropped == 4
 
     async def test_room_again(self, running: Running, drop_oldest: bool) -> None:
         """When there is room again events are kept again."""
