@@ -100,8 +100,10 @@ class Database:
     @contextlib.asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """Yield a connection that sees what is committed; what goes wrong is a `StoreError`."""
+        # In memory all share one connection, and the end of a reading would roll back what another is writing.
+        alone = self._turn if self.path is None else contextlib.nullcontext()
         with telling(self.path):
-            async with self.engine.connect() as connection:
+            async with alone, self.engine.connect() as connection:
                 await connection.execution_options(rtserver_reading=True)
                 yield connection
 
