@@ -31,7 +31,9 @@ from rtserver.gateway.lobby import OnConnect
 from rtserver.gateway.members import Members
 from rtserver.gateway.socketio import SocketIoServer
 from rtserver.handlers.base import Context
+from rtserver.keeper import Keeper
 from rtserver.node import Node
+from rtserver.notifications import Notifications
 from rtserver.protocol.errors import SERVER_DRAINING, SERVER_ERROR, TOO_MANY_CONNECTIONS, RtError
 from rtserver.protocol.identifiers import Clock
 from rtserver.reports import Reporter
@@ -41,6 +43,7 @@ from rtserver.router import Router
 from rtserver.store.base import Steering, StoreError
 from rtserver.store.database import Database
 from rtserver.store.lives import SqlLives
+from rtserver.store.notifications import SqlInbox
 from rtserver.store.outbox import SqlOutbox
 from rtserver.store.steering import SqlSteering
 from rtserver.telemetry import log
@@ -76,8 +79,20 @@ class App:
         grants = Grants(config.rooms)
         clock = Clock()
         self._database = Database(config.store.url)
+        self._opening = asyncio.Lock()
         self.webhooks = _webhooks(config, self._database, clock, self.metrics)
-        self.node = _node(config, fanout, grants, clock, self.metrics, Reporter(self.webhooks.emitter))
+        reporter = Reporter(self.webhooks.emitter)
+        self.node = _node(config, fanout, grants, clock, self.metrics, reporter)
+        inbox, retention = SqlInbox(self._database), config.notifications.retention
+        self._keeper = Keeper(inbox, retention.max_age, retention.max_count)
+        self.notifications = Notifications(
+            self.node,
+            inbox,
+            self._keeper,
+            reporter,
+            config.limits.message_size,
+            trusting=config.auth.mode == "none",
+        )
         self.vitals = Vitals(
             self.webhooks.emitter,
             self.metrics,
@@ -90,7 +105,9 @@ class App:
         self.sio = SocketIoServer(
             self.engine,
             self.node,
-            Router(Context(self.node, grants, config.limits.rooms_per_client), config.limits),
+            Router(
+                Context(self.node, grants, config.limits.rooms_per_client, self.notifications), config.limits
+            ),
             Members(fanout),
             Handshake(config.auth.mode, _verifier(config)),
             self._admission,
@@ -148,25 +165,33 @@ class App:
             await self._open_store()
         except StoreError as error:
             _log.error("the store cannot be opened", why=str(error))
+            self._keeper.healthy = False
         await self.webhooks.start(self._open_store, self.node)
+        self._keeper.start(self._open_store)
         self.vitals.start()
 
     async def _stop(self) -> None:
         self.vitals.stop()
         self.node.close()
         await self.webhooks.stop(LAST_DELIVERIES)
+        await self._keeper.stop()
         await self._database.close()
         await self.sio.shutdown()
 
     async def _open_store(self) -> None:
-        if not self._database.is_open:
-            await self._database.open()
+        async with self._opening:
+            if not self._database.is_open:
+                await self._database.open()
 
     def _unready(self) -> RtError | None:
         if self.draining:
             return RtError(SERVER_DRAINING, "the server is stopping")
         if not self.webhooks.healthy:
             return RtError(SERVER_ERROR, "the store cannot be written: webhooks wait in memory")
+        if not self._keeper.healthy:
+            return RtError(
+                SERVER_ERROR, "the store cannot be written: inboxes can be neither filled nor read"
+            )
         return None
 
     def _admit(self, scope: Scope) -> Denial | None:

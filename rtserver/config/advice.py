@@ -5,7 +5,10 @@ from collections.abc import Iterator
 from rtserver.config.explain import nearest
 from rtserver.config.schema import Config
 
-EVENTS = ("join", "leave", "chat", "broadcast", "private", "typing", "ping", "presence", "history", "rooms")
+EVENTS = (
+    *("join", "leave", "chat", "broadcast", "private", "typing", "ping", "presence", "history", "rooms"),
+    *("subscribe", "unsubscribe", "notifications", "mark_read", "mark_all_read"),
+)
 """Events of clients that rtserver answers itself; an application may have more."""
 
 # An application's own event that is called somewhat like one of ours is no mistake.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -12,22 +13,39 @@ from rtserver.store.base import StoreError
 from rtserver.store.database import Database
 from rtserver.store.inbox import Inbox, Notification
 from rtserver.store.notifications import SqlInbox
+from tests.unit.store.list_inbox import ListInbox
 
 NOW = 1_700_000_000.0
 EVER = 0.0
 
-INBOXES: dict[str, Callable[[Path], str]] = {
-    "file": lambda folder: f"sqlite:///{folder / 'inbox.db'}",
-    "memory": lambda folder: "memory://",
+Opened = AbstractAsyncContextManager[Inbox]
+
+
+@asynccontextmanager
+async def _sql(url: str) -> AsyncIterator[Inbox]:
+    database = Database(url)
+    await database.open()
+    yield SqlInbox(database)
+    await database.close()
+
+
+@asynccontextmanager
+async def _list() -> AsyncIterator[Inbox]:
+    yield ListInbox()
+
+
+INBOXES: dict[str, Callable[[Path], Opened]] = {
+    "file": lambda folder: _sql(f"sqlite:///{folder / 'inbox.db'}"),
+    "memory": lambda folder: _sql("memory://"),
+    "stand-in": lambda folder: _list(),
 }
 
 
 class Shelf:
     """An inbox, and a hand that fills it."""
 
-    def __init__(self, database: Database) -> None:
-        self.database = database
-        self.inbox: Inbox = SqlInbox(database)
+    def __init__(self, inbox: Inbox) -> None:
+        self.inbox = inbox
         self._clock = Clock()
 
     async def put(
@@ -51,10 +69,8 @@ class Shelf:
 @pytest.fixture(params=list(INBOXES))
 async def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Shelf]:
     """An empty inbox of every kind."""
-    database = Database(INBOXES[request.param](tmp_path))
-    await database.open()
-    yield Shelf(database)
-    await database.close()
+    async with INBOXES[request.param](tmp_path) as inbox:
+        yield Shelf(inbox)
 
 
 class TestKeeping:
@@ -160,11 +176,17 @@ class TestRetention:
         assert await shelf.inbox.forget(EVER, 3) == 0
         assert [len(await shelf.ids(user)) for user in ("ada", "bob", "carl")] == [3, 3, 2]
 
-    async def test_a_working_store(self, shelf: Shelf):
-        """A store that works is told from one that is closed, and looking changes nothing."""
+    async def test_looking_whether_it_works(self, shelf: Shelf):
+        """Finding out that the store works changes nothing."""
         ids = await shelf.put()
         await shelf.inbox.check()
         assert await shelf.ids() == ids
-        await shelf.database.close()
-        with pytest.raises(StoreError):
-            await shelf.inbox.check()
+
+
+async def test_a_store_that_is_not_open():
+    """Without its store an inbox fails, with the error that everybody expects."""
+    inbox = SqlInbox(Database("memory://"))
+    with pytest.raises(StoreError):
+        await inbox.check()
+    with pytest.raises(StoreError):
+        await inbox.page("ada", 1, EVER)
