@@ -13,8 +13,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from fastapi import APIRouter
+
 from rtserver.announcements import Announcer
 from rtserver.api import routes
+from rtserver.api.bodies import Reader
+from rtserver.api.credentials import Keys, Owners
+from rtserver.api.inboxes import inboxes
+from rtserver.api.notifications import own
+from rtserver.api.notify import notify
 from rtserver.auth.grants import EVERYBODY, Grants
 from rtserver.auth.tokens import TokenVerifier
 from rtserver.broker.base import Retention
@@ -114,7 +121,12 @@ class App:
             config.engine.connect_timeout,
         )
         self._path = "/" + config.engine.path.strip("/")
-        self._http = routes.build(unready=self._unready, demo=config.demo.enabled)
+        self._http = routes.build(
+            unready=self._unready,
+            demo=config.demo.enabled,
+            resources=_resources(config, self.notifications),
+            origins=self.engine.origins,
+        )
 
     def on_connect(self, hook: OnConnect) -> OnConnect:
         """Register ``async def hook(client, auth)``, run when a client was told that it is connected."""
@@ -307,6 +319,17 @@ def _node(
         announcer=Announcer(fanout, config.announce, lambda room: grants.policy(room).presence, clock),
         grace=config.recovery.grace if config.recovery.enabled else 0.0,
     )
+
+
+def _resources(config: Config, notifications: Notifications) -> list[APIRouter]:
+    verifier = _verifier(config)
+    keys = Keys([key.get_secret_value() for key in config.api.keys], open_to_all=config.auth.mode == "none")
+    reader = Reader(config.engine.max_payload)
+    return [
+        notify(notifications, keys, reader),
+        inboxes(notifications, keys, reader),
+        own(notifications, Owners(verifier.verify if verifier is not None else None), reader),
+    ]
 
 
 def _verifier(config: Config) -> TokenVerifier | None:
