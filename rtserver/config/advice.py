@@ -20,6 +20,8 @@ def advice(config: Config) -> Iterator[str]:
     secret = config.auth.jwt.secret
     if secret is not None and len(secret.get_secret_value().encode()) < 32:
         yield "auth.jwt.secret: is shorter than 32 bytes, so it may be guessed"
+    if config.api.keys and config.auth.mode == "none":
+        yield "api.keys: are asked of nobody while auth.mode is none"
     yield from _unreachable(config)
     yield from _closed_to_all(config)
     yield from _misspelt_events(config)
