@@ -14,9 +14,9 @@ from rtserver.telemetry.log import logger
 
 _log = logger("notifications")
 
-# How often a store that fails is looked at, how often old notifications are deleted, and the pause between two chunks
-# of them, in seconds.
-_LOOK, _TIDY, _PAUSE = 1.0, 600.0, 0.02
+# How often a store that fails is looked at, and one that works; how often old notifications are deleted, and the pause
+# between two chunks of them. In seconds.
+_LOOK, _CHECK, _TIDY, _PAUSE = 1.0, 15.0, 600.0, 0.02
 
 
 class Keeper:
@@ -61,20 +61,22 @@ class Keeper:
             _log.error("looking after the inboxes failed", exc_info=ended)
 
     async def _run(self, open_store: Callable[[], Awaitable[None]]) -> None:
+        tidied = -_TIDY
         while True:
+            self._trouble.clear()
             try:
                 await open_store()
                 await self._inbox.check()
                 self._works()
-                await self._tidy()
+                if time.monotonic() - tidied >= _TIDY:
+                    await self._tidy()
+                    tidied = time.monotonic()
             except StoreError as error:
                 self._fails(error)
-            self._trouble.clear()
-            if not self.healthy:
                 await asyncio.sleep(_LOOK)
                 continue
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_TIDY):
+                async with asyncio.timeout(_CHECK):
                     await self._trouble.wait()
 
     async def _tidy(self) -> None:

@@ -254,6 +254,22 @@ async def test_a_store_that_is_not_there_yet(servers: Servers, node: Node):
     assert (await inbox(ada))["unread"] == 1
 
 
+async def test_a_store_that_is_gone(servers: Servers, node: Node):
+    """When the file is taken away nothing is stored where it would be lost; once it is back, so are the inboxes."""
+    server = servers.serve(CONFIG)
+    stored = await put(server, "ada")
+    file, away = server.cwd / "rtserver.db", server.cwd / "away.db"
+    file.rename(away)
+    refused = await ask(server, "POST", "/api/users/ada/notifications", json=NOTICE)
+    check_refusal({"ok": False, **refused.json()}, "server_error", "store")
+    assert (await ask(server, "GET", "/readyz")).status_code == 503
+    ada = await tab(node, server, "ada")
+    check_ack("chat", await ada.emit("chat", {"message": "still here"}))
+    away.rename(file)
+    await until(lambda: ask(server, "GET", "/readyz"), lambda response: response.status_code == 200)
+    assert (await inbox(ada))["notifications"] == [stored]
+
+
 class _Receiver(http.server.BaseHTTPRequestHandler):
     """Keeps what it is sent."""
 
