@@ -18,6 +18,7 @@ from rtserver.protocol.errors import BAD_REQUEST, MESSAGE_TOO_LARGE, RtError
 # How long a body may take to arrive, in seconds.
 PATIENCE = 30.0
 _MOST_FIELDS = 100
+_JSON = "application/json"
 _FORM, _MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
 
 M = TypeVar("M", bound=messages.Message)
@@ -39,12 +40,13 @@ class Reader:
         elif kind == _MULTIPART:
             fields = _fields(await _parts(request, body))
         else:
-            fields = _json(kind if kind != _FORM else "application/json", body)
+            fields = _json(_JSON if kind == _FORM else kind, body)
         return messages.parse(model, fields)
 
     async def json(self, request: Request) -> Any:
         """Return the body, which must be JSON."""
-        return _json(_kind(request), await self._body(request))
+        body, kind = await self._body(request), _kind(request)
+        return _json(_JSON if kind == _FORM else kind, body)
 
     async def _body(self, request: Request) -> bytes:
         body = bytearray()
@@ -66,11 +68,11 @@ def query(request: Request, model: type[M], *others: str) -> M:
 
 
 def _kind(request: Request) -> str:
-    return request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    return request.headers.get("content-type", _JSON).partition(";")[0].strip().lower()
 
 
 def _json(kind: str, body: bytes) -> Any:
-    if kind != "application/json" and not kind.endswith("+json"):
+    if kind != _JSON and not kind.endswith("+json"):
         raise RtError(BAD_REQUEST, "content-type: must be application/json or that of a form")
     try:
         return orjson.loads(body)
