@@ -247,7 +247,8 @@ export class Session {
   #connected(client: RtClient, first: boolean): void {
     void this.#measure();
     const recovered = client.socket.recovered;
-    if (!recovered) void this.#inbox?.load();
+    // Also after a recovery: what was read in another tab meanwhile need not be among what is sent again.
+    void this.#inbox?.load();
     if (first) return;
     // Rooms that have to be joined again are flushed once we are back in them.
     void this.#flush(({ kind }) => recovered || kind !== "room");
