@@ -92,14 +92,7 @@ class App:
         self.node = _node(config, fanout, grants, clock, self.metrics, reporter)
         inbox, retention = SqlInbox(self._database), config.notifications.retention
         self._keeper = Keeper(inbox, retention.max_age, retention.max_count)
-        self.notifications = Notifications(
-            self.node,
-            inbox,
-            self._keeper,
-            reporter,
-            config.limits.message_size,
-            trusting=config.auth.mode == "none",
-        )
+        self.notifications = _notifications(config, self.node, inbox, self._keeper, reporter)
         self.vitals = Vitals(
             self.webhooks.emitter,
             self.metrics,
@@ -319,6 +312,13 @@ def _node(
         announcer=Announcer(fanout, config.announce, lambda room: grants.policy(room).presence, clock),
         grace=config.recovery.grace if config.recovery.enabled else 0.0,
     )
+
+
+def _notifications(
+    config: Config, node: Node, inbox: SqlInbox, keeper: Keeper, reporter: Reporter
+) -> Notifications:
+    size, trusting = config.limits.message_size, config.auth.mode == "none"
+    return Notifications(node, inbox, keeper, reporter, size, trusting=trusting)
 
 
 def _resources(config: Config, notifications: Notifications) -> list[APIRouter]:
