@@ -12,8 +12,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from fastapi import APIRouter
+
 from rtserver.announcements import Announcer
 from rtserver.api import routes
+from rtserver.api.bodies import Reader
+from rtserver.api.credentials import Keys, Owners
+from rtserver.api.inboxes import inboxes
+from rtserver.api.notifications import own
+from rtserver.api.notify import notify
 from rtserver.auth.grants import EVERYBODY, Grants
 from rtserver.auth.tokens import TokenVerifier
 from rtserver.broker.base import Retention
@@ -30,7 +37,9 @@ from rtserver.gateway.lobby import OnConnect
 from rtserver.gateway.members import Members
 from rtserver.gateway.socketio import SocketIoServer
 from rtserver.handlers.base import Context
+from rtserver.keeper import Keeper
 from rtserver.node import Node
+from rtserver.notifications import Notifications
 from rtserver.protocol.errors import SERVER_DRAINING, SERVER_ERROR, TOO_MANY_CONNECTIONS, RtError
 from rtserver.protocol.identifiers import Clock
 from rtserver.reports import Reporter
@@ -40,6 +49,7 @@ from rtserver.router import Router
 from rtserver.store.base import StoreError
 from rtserver.store.database import Database
 from rtserver.store.lives import SqlLives
+from rtserver.store.notifications import SqlInbox
 from rtserver.store.outbox import SqlOutbox
 from rtserver.telemetry import log
 from rtserver.telemetry.metrics import Metrics
@@ -74,8 +84,13 @@ class App:
         grants = Grants(config.rooms)
         clock = Clock()
         self._database = Database(config.store.url)
+        self._opening = asyncio.Lock()
         self.webhooks = _webhooks(config, self._database, clock, self.metrics)
-        self.node = _node(config, fanout, grants, clock, self.metrics, Reporter(self.webhooks.emitter))
+        reporter = Reporter(self.webhooks.emitter)
+        self.node = _node(config, fanout, grants, clock, self.metrics, reporter)
+        inbox, retention = SqlInbox(self._database), config.notifications.retention
+        self._keeper = Keeper(inbox, retention.max_age, retention.max_count)
+        self.notifications = _notifications(config, self.node, inbox, self._keeper, reporter)
         self.vitals = Vitals(
             self.webhooks.emitter,
             self.metrics,
@@ -88,14 +103,21 @@ class App:
         self.sio = SocketIoServer(
             self.engine,
             self.node,
-            Router(Context(self.node, grants, config.limits.rooms_per_client), config.limits),
+            Router(
+                Context(self.node, grants, config.limits.rooms_per_client, self.notifications), config.limits
+            ),
             Members(fanout),
             Handshake(config.auth.mode, _verifier(config)),
             self._admission,
             config.engine.connect_timeout,
         )
         self._path = "/" + config.engine.path.strip("/")
-        self._http = routes.build(unready=self._unready, demo=config.demo.enabled)
+        self._http = routes.build(
+            unready=self._unready,
+            demo=config.demo.enabled,
+            resources=_resources(config, self.notifications),
+            origins=self.engine.origins,
+        )
 
     def on_connect(self, hook: OnConnect) -> OnConnect:
         """Register ``async def hook(client, auth)``, run when a client was told that it is connected."""
@@ -146,25 +168,33 @@ class App:
             await self._open_store()
         except StoreError as error:
             _log.error("the store cannot be opened", why=str(error))
+            self._keeper.healthy = False
         await self.webhooks.start(self._open_store, self.node)
+        self._keeper.start(self._open_store)
         self.vitals.start()
 
     async def _stop(self) -> None:
         self.vitals.stop()
         self.node.close()
         await self.webhooks.stop(LAST_DELIVERIES)
+        await self._keeper.stop()
         await self._database.close()
         await self.sio.shutdown()
 
     async def _open_store(self) -> None:
-        if not self._database.is_open:
-            await self._database.open()
+        async with self._opening:
+            if not self._database.is_open:
+                await self._database.open()
 
     def _unready(self) -> RtError | None:
         if self.draining:
             return RtError(SERVER_DRAINING, "the server is stopping")
         if not self.webhooks.healthy:
             return RtError(SERVER_ERROR, "the store cannot be written: webhooks wait in memory")
+        if not self._keeper.healthy:
+            return RtError(
+                SERVER_ERROR, "the store cannot be written: inboxes can be neither filled nor read"
+            )
         return None
 
     def _admit(self, scope: Scope) -> Denial | None:
@@ -267,6 +297,24 @@ def _node(
         announcer=Announcer(fanout, config.announce, lambda room: grants.policy(room).presence, clock),
         grace=config.recovery.grace if config.recovery.enabled else 0.0,
     )
+
+
+def _notifications(
+    config: Config, node: Node, inbox: SqlInbox, keeper: Keeper, reporter: Reporter
+) -> Notifications:
+    size, trusting = config.limits.message_size, config.auth.mode == "none"
+    return Notifications(node, inbox, keeper, reporter, size, trusting=trusting)
+
+
+def _resources(config: Config, notifications: Notifications) -> list[APIRouter]:
+    verifier = _verifier(config)
+    keys = Keys([key.get_secret_value() for key in config.api.keys], open_to_all=config.auth.mode == "none")
+    reader = Reader(config.engine.max_payload)
+    return [
+        notify(notifications, keys, reader),
+        inboxes(notifications, keys, reader),
+        own(notifications, Owners(verifier.verify if verifier is not None else None), reader),
+    ]
 
 
 def _verifier(config: Config) -> TokenVerifier | None:

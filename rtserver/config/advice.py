@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from rtserver.config.explain import nearest
 from rtserver.config.schema import Config
 
-EVENTS = ("join", "leave", "chat", "broadcast", "private", "typing", "ping", "presence", "history", "rooms")
+EVENTS = (
+    *("join", "leave", "chat", "broadcast", "private", "typing", "ping", "presence", "history", "rooms"),
+    *("subscribe", "unsubscribe", "notifications", "mark_read", "mark_all_read"),
+)
 """Events of clients that rtserver answers itself; an application may have more."""
 
 # An application's own event that is called somewhat like one of ours is no mistake.
@@ -19,6 +22,8 @@ def advice(config: Config) -> Iterator[str]:
     secret = config.auth.jwt.secret
     if secret is not None and len(secret.get_secret_value().encode()) < 32:
         yield "auth.jwt.secret: is shorter than 32 bytes, so it may be guessed"
+    if config.api.keys and config.auth.mode == "none":
+        yield "api.keys: are asked of nobody while auth.mode is none"
     yield from _unreachable(config)
     yield from _closed_to_all(config)
     yield from _misspelt_events(config)

@@ -45,6 +45,7 @@ class Database:
     def __init__(self, url: str) -> None:
         self.path = _path(url)
         self._engine: AsyncEngine | None = None
+        self._file: tuple[int, int] | None = None
         self._writer: Writer | None = None
         # One of our transactions at a time: waiting here is cheaper than waiting for SQLite's lock, and in memory
         # there is one connection for all.
@@ -70,6 +71,13 @@ class Database:
         if self._engine is None:
             raise StoreError("the store is not open")
         return self._engine
+
+    def check_file(self) -> None:
+        """Raise `StoreError` when the file is no longer where it was: what is written to it now is lost at the end."""
+        if self.path is not None and _identity(self.path) != self._file:
+            raise StoreError(
+                f"{self.path}: the file was moved or deleted; restart the server to begin a new one"
+            )
 
     async def look(self) -> None:
         """Open a database that is there, for a command: nothing is made, and nothing is moved aside."""
@@ -112,8 +120,10 @@ class Database:
     @contextlib.asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """Yield a connection that sees what is committed; what goes wrong is a `StoreError`."""
+        # In memory all share one connection, and the end of a reading would roll back what another is writing.
+        alone = self._turn if self.path is None else contextlib.nullcontext()
         with telling(self.path):
-            async with self.engine.connect() as connection:
+            async with alone, self.engine.connect() as connection:
                 await connection.execution_options(rtserver_reading=True)
                 yield connection
 
@@ -154,6 +164,7 @@ class Database:
                 raise StoreError(f"{self.path}: {_reason(error)}") from error
             raise
         self._engine = engine
+        self._file = _identity(self.path) if self.path is not None else None
         if self.path is not None:
             self._writer = Writer(self.path, _PRAGMAS, _BUSY)
 
@@ -221,6 +232,14 @@ def _path(url: str) -> Path | None:
         return None
     assert parsed.database is not None
     return Path(parsed.database)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _check(connection: Any) -> None:

@@ -71,6 +71,7 @@ class SqlOutbox:
 
     async def commit(self, changes: Changes) -> None:
         """See `Outbox.commit`."""
+        self._database.check_file()
         await self._database.write(list(_statements(changes, self.life)))
 
     async def page(self, target: str, after: int, limit: int) -> list[Delivery]:

@@ -112,3 +112,27 @@ session_rooms = Table(
     Column("session", Text, primary_key=True),
     Column("room", Text, primary_key=True),
 )
+
+notifications = Table(
+    "notifications",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("user", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("data", LargeBinary),
+    Column("created_at", Float, nullable=False),
+    Column("read_at", Float),
+)
+Index("notifications_inbox", notifications.c.user, notifications.c.id)
+# So that counting what is unread looks at nothing else.
+_unread = notifications.c.read_at.is_(None)
+Index(
+    "notifications_unread",
+    notifications.c.user,
+    notifications.c.created_at,
+    sqlite_where=_unread,
+    postgresql_where=_unread,
+)
+Index("notifications_age", notifications.c.created_at)

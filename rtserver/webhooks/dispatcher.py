@@ -73,6 +73,8 @@ class Dispatcher:
         self.emitter = Emitter(
             targets, self._journal, settings.node, clock, wait_for_commit=settings.wait_for_commit
         )
+        # Good enough until the store has its say.
+        self.emitter.begin(Life(int(time.time() * 1_000_000), 0))
         self._couriers = {
             target.name: Courier(target, outbox, self._journal, Sender(target), clock, self._count)
             for target in targets
@@ -91,11 +93,9 @@ class Dispatcher:
         """Begin to deliver. When the store cannot be opened, events wait in the queue until it can."""
         if not self._couriers:
             return
-        # Good enough until the store has its say.
-        self.emitter.begin(Life(int(time.time() * 1_000_000), 0))
         self._run(self._journal.run())
         try:
-            await self._begin(open_store, here, None)
+            await self._begin(open_store, here, self.emitter.life if self.emitter.used else None)
         except StoreError as error:
             _log.error("the store cannot be opened: webhooks wait in memory", why=str(error))
             self._journal.healthy = False
@@ -181,11 +181,13 @@ class Dispatcher:
             courier = self._couriers.get(name)
             if courier is None:
                 continue
-            if courier.target.disabled is not None and self._known[name].disabled is None:
-                _log.info("webhook target enabled", target=name)
-                courier.enable()
-            else:
+            if self._known[name].disabled is not None:
                 courier.read_anew()
+                continue
+            if courier.target.disabled is not None:
+                _log.info("webhook target enabled", target=name)
+            # Whoever gives a command wants something to happen: a pause is over, too.
+            courier.enable()
         if changed:
             await self._recount()
 

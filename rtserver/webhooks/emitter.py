@@ -39,6 +39,11 @@ class Emitter:
         self.life = life
         self._tick = max(self._tick, life.epoch)
 
+    @property
+    def used(self) -> bool:
+        """Tell whether anything was emitted."""
+        return self._seq > 0
+
     def go_on_from(self, position: int) -> None:
         """Number deliveries higher than one that is in the outbox."""
         self._tick = max(self._tick, position >> SLOT_BITS)

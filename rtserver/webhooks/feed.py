@@ -7,7 +7,6 @@ import time
 from rtserver.store.base import Delivery, Outbox
 from rtserver.webhooks.backlog import Backlog
 from rtserver.webhooks.journal import Journal
-from rtserver.webhooks.retry import LONGEST_PAUSE
 from rtserver.webhooks.targets import Target
 
 # How many deliveries are read at a time.
@@ -82,6 +81,6 @@ class Feed:
             self._batched.update(delivery.position for delivery in deliveries)
 
     def _wait_of(self, delivery: Delivery, wall: float) -> float:
-        """Return how long a delivery waits yet. A clock that was set back must not make it wait for ever."""
+        """Return how long a delivery waits yet: also with a clock that was set back, no longer than the schedule says."""
         longest = max(self._target.schedule, default=0.0) * (1 + self._target.jitter)
-        return min(max(delivery.due_at - wall, 0.0), max(longest, LONGEST_PAUSE))
+        return min(max(delivery.due_at - wall, 0.0), longest)

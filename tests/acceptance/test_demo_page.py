@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from .harness.server import Server
+from .harness.server import Server, Servers
+from .harness.shapes import SECRET, token
 
 ROOT = Path(__file__).resolve().parents[2]
 ARTIFACTS = ROOT / "artifacts"
@@ -68,3 +69,20 @@ def test_two_people_use_the_page(chromium: str, server: Server):
         f"{done.stdout}\n{done.stderr}\npictures of the moment: artifacts/demo-failed-*.png"
     )
     assert all(picture.stat().st_size > 10_000 for picture in pictures)
+
+
+def test_the_inbox_of_the_page(chromium: str, servers: Servers):
+    """Two tabs of a user count and mark notifications in step, after a lost line as well; a guest has no inbox."""
+    server = servers.serve(
+        {"auth": {"mode": "optional", "jwt": {"secret": SECRET}}, "api": {"keys": ["browser-key"]}}
+    )
+    done = subprocess.run(
+        ["node", "inbox.mjs", server.url, "browser-key", token("ada", name="Ada"), "ada"],
+        cwd=HERE,
+        env={**os.environ, "CHROMIUM": chromium},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -129,29 +129,32 @@ class TestCommit:
             await store.write(100)
         assert (await store.pending())[-1] == 100
 
-    @pytest.mark.parametrize("kind", list(STORES))
+    # In memory only the end of the process gives up, and then nothing is left to be written.
+    @pytest.mark.parametrize("kind", ["file"])
     async def test_whoever_gives_up(self, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Who is stopped in the middle of anything leaves no lock behind: the next transaction goes through at once."""
         monkeypatch.setattr(database, "_BUSY", 0.5)
         async with opened(url_of(kind, tmp_path)) as store:
             await store.begin()
-            whats: list[Callable[[], Any]] = [
-                lambda: store.lives.seen(NOW),
-                lambda: store.lives.take_over(),
-                lambda: store.outbox.prune("audit", 0, NOW),
-                lambda: store.steering.enable("audit"),
-                lambda: store.outbox.page("audit", 0, 10),
-            ]
-            for number, what in enumerate(whats):
-                for moment in range(25):
-                    stopped = asyncio.ensure_future(what())
-                    for _ in range(moment):
-                        await asyncio.sleep(0.0002)
-                    stopped.cancel()
-                    await asyncio.gather(stopped, return_exceptions=True)
-                    await store.write(1000 * number + moment + 1)
-                    await store.steering.enable("copy")
-            assert len(await store.pending()) == 125
+            for number in range(100):
+                stopped = [
+                    asyncio.ensure_future(what)
+                    for what in (
+                        store.lives.seen(NOW),
+                        store.lives.take_over(),
+                        store.outbox.prune("audit", 0, NOW),
+                        store.outbox.page("audit", 0, 10),
+                    )
+                ]
+                written = asyncio.ensure_future(store.write(number + 1))
+                for _ in range(number % 25):
+                    await asyncio.sleep(0.0002)
+                for one in stopped:
+                    one.cancel()
+                await asyncio.gather(*stopped, return_exceptions=True)
+                await written
+                await store.steering.enable("copy")
+            assert len(await store.pending()) == 100
 
 
 class TestPage:

@@ -428,6 +428,21 @@ class TestPauses:
         assert times[1] - times[0] >= 0.99
         assert sorted(receiver.seqs) == [1, 2, 3]
 
+    async def test_after_a_restart(self, receiver: Receiver, url: str) -> None:
+        """A delivery that a target put off for long is put off for the next life too, whatever the schedule says."""
+        receiver.answer = lambda request: Answer(503, {"Retry-After": "3000"})
+        async with running(url, target(receiver, schedule=(0.001,) * 5)) as node:
+            node.say("a")
+            await until(lambda: node.counted("failed") == 1)
+            await node.stop()
+        async with running(url, target(receiver, schedule=(0.001,) * 5)) as node:
+            backlog = node.dispatcher._couriers["audit"]._backlog
+            await until(lambda: len(backlog) == 1 or len(receiver.requests) > 1)
+            due = backlog.next_due()
+            assert due is not None
+            assert due > asyncio.get_running_loop().time() + 2000
+        assert len(receiver.requests) == 1
+
     async def test_the_last_attempt_pauses_too(self, receiver: Receiver, url: str) -> None:
         """429 is heeded also when the delivery it answers is dead: the others are not burnt one after the other."""
         receiver.answer = lambda request: Answer(429)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from rtserver.store.base import Batch, Delivery, Outcome, Session, SessionRoom
+from rtserver.store.base import Batch, Changes, Delivery, Outcome, Session, SessionRoom
 from rtserver.webhooks import journal as module
 from rtserver.webhooks.journal import Effect, Journal, Receipt
 from tests.unit.webhooks.deliveries import NOW, delivery
@@ -175,6 +175,88 @@ class TestCommits:
             assert desk.told == []
         await within(desk.journal.flush())
         assert desk.told == [0]
+
+
+class TestLongQueues:
+    """More events than one transaction takes."""
+
+    async def test_in_parts(self, running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+        """They are written in several transactions, in order, and each event's receipt waits for its own."""
+        monkeypatch.setattr(module, "MAX_TRANSACTION", 4)
+        desk = running()
+        told: list[tuple[int, int]] = []
+        async with desk.busy():
+            for position in range(1, 11):
+                receipt = desk.write(position)
+            receipt.then(lambda _: told.append((len(desk.told), len(desk.ledger.commits))))
+            saving = asyncio.ensure_future(desk.journal.save(Batch("b1", "audit", (1,))))
+            await turns()
+        await within(saving)
+        assert desk.ledger.positions == [[0], [1, 2, 3, 4], [5, 6, 7, 8], [9, 10]]
+        assert told == [(9, 4)]
+        assert receipt.committed is True
+        assert desk.told == list(range(11))
+
+    async def test_one_part_fails(self, running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+        """When one of them fails, the receipts of all that is not written say no; it is written later, in order."""
+        monkeypatch.setattr(module, "MAX_TRANSACTION", 2)
+        desk = running()
+        async with desk.busy():
+            first = [desk.write(position) for position in (1, 2)]
+        await within(desk.journal.flush())
+        async with desk.busy():
+            later = [desk.write(position) for position in range(3, 8)]
+            original = desk.ledger.commit
+
+            async def failing(changes: Changes) -> None:
+                if [one.position for one in changes.deliveries] == [5, 6] and desk.ledger.tried < 6:
+                    desk.ledger.failures = 1
+                await original(changes)
+
+            monkeypatch.setattr(desk.ledger, "commit", failing)
+        await within(desk.journal.flush())
+        assert [receipt.committed for receipt in first] == [True, True]
+        assert later[-1].committed is False
+        assert desk.told == [0, 1, 2, 0, 3, 4, 5, 6, 7]
+
+    @pytest.mark.parametrize("drop_oldest", [False, True])
+    async def test_bytes(self, running: Running, monkeypatch: pytest.MonkeyPatch, drop_oldest: bool) -> None:
+        """Bytes are bounded as well as events; when what was large is written there is room again."""
+        monkeypatch.setattr(module, "MAX_BYTES", 1000)
+        desk = running(drop_oldest=drop_oldest)
+        async with desk.busy():
+            receipts = [
+                desk.journal.write((delivery(position, body=b"x" * 300),)) for position in range(1, 11)
+            ]
+            assert desk.journal.queued <= 6
+            assert desk.dropped > 0
+            assert desk.dropped + desk.journal.queued == 11
+        await within(desk.journal.flush())
+        assert len(desk.told) + desk.dropped == 11
+        assert (1 in desk.told) is not drop_oldest
+        assert receipts[-1].committed is drop_oldest
+        assert desk.journal._bytes == 0
+        assert await known(desk.write(20))
+
+    @pytest.mark.parametrize("drop_oldest", [False, True])
+    async def test_dropped_between_parts(
+        self, running: Running, monkeypatch: pytest.MonkeyPatch, drop_oldest: bool
+    ) -> None:
+        """What is dropped while the queue is written in parts has a receipt that says no; a yes is never a lie."""
+        monkeypatch.setattr(module, "MAX_TRANSACTION", 3)
+        desk = running(8, drop_oldest=drop_oldest)
+        async with desk.busy():
+            receipts = {position: desk.write(position) for position in range(1, 8)}
+        for position in range(8, 60):
+            receipts[position] = desk.write(position)
+            await turns(position % 3)
+        await within(desk.journal.flush())
+        for position, receipt in receipts.items():
+            assert receipt.committed is not None
+            assert position in desk.told or not receipt.committed
+        assert len(desk.told) + desk.dropped == 60
+        assert desk.told == sorted(desk.told)
+        assert desk.journal._bytes == 0
 
 
 class TestReceipts:
