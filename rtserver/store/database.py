@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import itertools
 import sqlite3
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from sqlalchemy import event, pool
 from sqlalchemy.engine import URL, make_url
@@ -27,6 +28,9 @@ from rtserver.store.writer import Statement, Writer
 from rtserver.telemetry.log import logger
 
 _log = logger("store")
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 # How long one process waits for another one's transaction, in seconds.
 _BUSY = 5.0
@@ -106,7 +110,11 @@ class Database:
                 raise StoreError(f"{self.path}: {again}") from None
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, once nobody uses one."""
+        async with self._turn:
+            await self._close()
+
+    async def _close(self) -> None:
         if self._writer is not None:
             writer, self._writer = self._writer, None
             await writer.close()
@@ -141,6 +149,9 @@ class Database:
                 async with self._turn:
                     await self._writer.write(statements)
             return
+        await uninterrupted(self._write)(statements)
+
+    async def _write(self, statements: Sequence[Statement]) -> None:
         async with self.writing() as connection:
             for sql, values in statements:
                 await connection.exec_driver_sql(sql, values)
@@ -184,6 +195,28 @@ class Database:
 
 class _Broken(Exception):
     """The file is not a sound database."""
+
+
+def uninterrupted(work: Callable[_P, Coroutine[Any, Any, _T]]) -> Callable[_P, Coroutine[Any, Any, _T]]:
+    """Let what uses the database run to its end, whoever stops waiting for it.
+
+    The driver's thread goes on when a task is cancelled, and SQLAlchemy closes the connection under it: in some cases
+    with a transaction that stays open, and locks the file for everybody.
+    """
+
+    @functools.wraps(work)
+    async def run(*args: _P.args, **more: _P.kwargs) -> _T:
+        task = asyncio.ensure_future(work(*args, **more))
+        task.add_done_callback(_heard)
+        return await asyncio.shield(task)
+
+    return run
+
+
+def _heard(task: asyncio.Task[Any]) -> None:
+    # One that fails when nobody waits for it any more is no news.
+    if not task.cancelled():
+        task.exception()
 
 
 @contextlib.contextmanager

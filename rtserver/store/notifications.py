@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Delete, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from rtserver.store.database import Database
+from rtserver.store.database import Database, uninterrupted
 from rtserver.store.inbox import Notification
 from rtserver.store.tables import notifications
 
@@ -31,6 +31,7 @@ class SqlInbox:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @uninterrupted
     async def add(self, notification: Notification, keep: int | None) -> None:
         """See `Inbox.add`."""
         async with self._writing() as connection:
@@ -38,6 +39,7 @@ class SqlInbox:
             if keep is not None:
                 await connection.execute(_surplus(notification.user, keep))
 
+    @uninterrupted
     async def page(
         self, user: str, limit: int, since: float, *, before: str | None = None, unread: bool = False
     ) -> list[Notification]:
@@ -51,12 +53,14 @@ class SqlInbox:
             rows = await connection.execute(query.order_by(_table.id.desc()).limit(limit))
             return [Notification(*row) for row in rows]
 
+    @uninterrupted
     async def unread(self, user: str, since: float) -> int:
         """See `Inbox.unread`."""
         query = select(func.count()).select_from(notifications).where(*_unread(user, since))
         async with self._database.reading() as connection:
             return int(await connection.scalar(query) or 0)
 
+    @uninterrupted
     async def mark(self, user: str, ids: Collection[str], since: float, at: float) -> list[str]:
         """See `Inbox.mark`."""
         marked: list[str] = []
@@ -65,11 +69,13 @@ class SqlInbox:
                 marked += await _mark(connection, [*_unread(user, since), _table.id.in_(some)], at)
         return sorted(marked, reverse=True)
 
+    @uninterrupted
     async def mark_all(self, user: str, since: float, at: float) -> list[str]:
         """See `Inbox.mark_all`."""
         async with self._writing() as connection:
             return await _mark(connection, _unread(user, since), at)
 
+    @uninterrupted
     async def forget(self, since: float, keep: int | None) -> int:
         """See `Inbox.forget`."""
         old = select(_table.id).where(_table.created_at < since).limit(_CHUNK)
@@ -82,6 +88,7 @@ class SqlInbox:
                 break
         return gone
 
+    @uninterrupted
     async def check(self) -> None:
         """See `Inbox.check`."""
         async with self._writing() as connection:
@@ -95,6 +102,7 @@ class SqlInbox:
             self._database.check_file()
             yield connection
 
+    @uninterrupted
     async def _hoarders(self, keep: int) -> Sequence[str]:
         """Return users who have more than *keep*."""
         query = select(_table.user).group_by(_table.user).having(func.count() > keep).limit(_CHUNK)

@@ -13,7 +13,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql import Executable
 
 from rtserver.store.base import SLOT_BITS, Changes, Delivery, Outcome, TargetState
-from rtserver.store.database import Database
+from rtserver.store.database import Database, uninterrupted
 from rtserver.store.tables import (
     FINISHED,
     PENDING,
@@ -74,6 +74,7 @@ class SqlOutbox:
         self._database.check_file()
         await self._database.write(list(_statements(changes, self.life)))
 
+    @uninterrupted
     async def page(self, target: str, after: int, limit: int) -> list[Delivery]:
         """See `Outbox.page`."""
         query = self._pending(select(*COLUMNS), target).where(deliveries.c.position > after)
@@ -81,6 +82,7 @@ class SqlOutbox:
             rows = await connection.execute(query.order_by(deliveries.c.position).limit(limit))
             return [Delivery(*row) for row in rows]
 
+    @uninterrupted
     async def batches(self, target: str) -> list[tuple[str, list[Delivery]]]:
         """See `Outbox.batches`."""
         query = select(batches.c.id, batches.c.members).where(
@@ -100,6 +102,7 @@ class SqlOutbox:
             await self._change(delete(batches).where(batches.c.id.in_(broken)))
         return whole
 
+    @uninterrupted
     async def pending(self) -> dict[str, int]:
         """See `Outbox.pending`."""
         in_our_care = select(care.c.life).where(care.c.keeper == self.life)
@@ -111,6 +114,7 @@ class SqlOutbox:
         async with self._database.reading() as connection:
             return {row.target: row.number for row in await connection.execute(query)}
 
+    @uninterrupted
     async def bury(self, target: str, error: str, at: float) -> int:
         """See `Outbox.bury`."""
         some = self._pending(select(deliveries.c.position), target).limit(_CHUNK)
@@ -126,12 +130,14 @@ class SqlOutbox:
         await self._change(delete(batches).where(batches.c.target == target, ours))
         return buried
 
+    @uninterrupted
     async def targets(self) -> dict[str, TargetState]:
         """See `Outbox.targets`."""
         async with self._database.reading() as connection:
             rows = await connection.execute(select(targets.c.name, targets.c.revision, targets.c.disabled))
             return {row.name: TargetState(*row) for row in rows}
 
+    @uninterrupted
     async def disable(self, target: str, reason: str) -> None:
         """See `Outbox.disable`."""
         async with self._database.writing() as connection:
@@ -141,6 +147,7 @@ class SqlOutbox:
             if not known.rowcount:
                 await connection.execute(insert(targets).values(name=target, revision=0, disabled=reason))
 
+    @uninterrupted
     async def prune(self, target: str, keep_delivered: int, dead_before: float) -> int:
         """See `Outbox.prune`."""
         finished = select(deliveries.c.position).where(deliveries.c.target == target, FINISHED)
@@ -161,6 +168,7 @@ class SqlOutbox:
             gone += await self._change(delete(deliveries).where(deliveries.c.position.in_(some)))
         return gone
 
+    @uninterrupted
     async def _change(self, statement: Executable) -> int:
         async with self._database.writing() as connection:
             return (await connection.execute(statement)).rowcount

@@ -7,6 +7,7 @@ import time
 from rtserver.store.base import Delivery, Outbox
 from rtserver.webhooks.backlog import Backlog
 from rtserver.webhooks.journal import Journal
+from rtserver.webhooks.retry import LONGEST_PAUSE
 from rtserver.webhooks.targets import Target
 
 # How many deliveries are read at a time.
@@ -55,7 +56,7 @@ class Feed:
         while self._behind and not self._backlog.full:
             self._missed = False
             page = await self._outbox.page(self._target.name, self._read, PAGE)
-            wall = time.time()
+            wall = self._wall()
             for delivery in page:
                 self._read = delivery.position
                 self._paged.add(delivery.position)
@@ -73,7 +74,7 @@ class Feed:
         self._backlog.clear()
         self._batched.clear()
         self._read, self._behind = 0, True
-        wall = time.time()
+        wall = self._wall()
         for batch, deliveries in batches:
             # One that was retried by a command takes the others along.
             wait = min(self._wait_of(delivery, wall) for delivery in deliveries)
@@ -81,6 +82,10 @@ class Feed:
             self._batched.update(delivery.position for delivery in deliveries)
 
     def _wait_of(self, delivery: Delivery, wall: float) -> float:
-        """Return how long a delivery waits yet: also with a clock that was set back, no longer than the schedule says."""
+        """Return how long a delivery waits yet; whatever the clock did, not for ever."""
         longest = max(self._target.schedule, default=0.0) * (1 + self._target.jitter)
-        return min(max(delivery.due_at - wall, 0.0), longest)
+        return min(max(delivery.due_at - wall, 0.0), max(longest, LONGEST_PAUSE))
+
+    def _wall(self) -> float:
+        """Return the time, or that of our epoch when the clock was set back: what is written has happened by then."""
+        return max(time.time(), self._outbox.life / 1_000_000)

@@ -129,8 +129,7 @@ class TestCommit:
             await store.write(100)
         assert (await store.pending())[-1] == 100
 
-    # In memory only the end of the process gives up, and then nothing is left to be written.
-    @pytest.mark.parametrize("kind", ["file"])
+    @pytest.mark.parametrize("kind", list(STORES))
     async def test_whoever_gives_up(self, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Who is stopped in the middle of anything leaves no lock behind: the next transaction goes through at once."""
         monkeypatch.setattr(database, "_BUSY", 0.5)

@@ -439,7 +439,7 @@ class TestPauses:
             backlog = node.dispatcher._couriers["audit"]._backlog
             await until(lambda: len(backlog) == 1 or len(receiver.requests) > 1)
             due = backlog.next_due()
-            assert due is not None
+            assert due is not None, "it was sent"
             assert due > asyncio.get_running_loop().time() + 2000
         assert len(receiver.requests) == 1
 
