@@ -46,6 +46,7 @@ class Client:
         "namespace",
         "next_ack",
         "number",
+        "patience",
         "rooms",
         "session",
         "sid",
@@ -81,6 +82,8 @@ class Client:
         self.subscriptions: dict[str, None] | None = None
         self.bucket: Bucket | None = None
         self.event_buckets: dict[str, Bucket] | None = None
+        # What is left of its refusals; None as long as it was never refused for its rate.
+        self.patience: Bucket | None = None
         self.heir: Client | None = None
         self.acks: dict[int, Any] | None = None
         self.next_ack = 0

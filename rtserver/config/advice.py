@@ -11,6 +11,9 @@ EVENTS = ("join", "leave", "chat", "broadcast", "private", "typing", "ping", "pr
 # An application's own event that is called somewhat like one of ours is no mistake.
 _LIKENESS = 0.75
 
+# What `socket.send()` emits, and may have a rate of its own beside that of the event it carries.
+_ENVELOPE = "message"
+
 
 def advice(config: Config) -> Iterator[str]:
     """Yield a sentence for each setting of `config` that works, but not as well or not as it seems."""
@@ -45,6 +48,6 @@ def _closed_to_all(config: Config) -> Iterator[str]:
 
 def _misspelt_events(config: Config) -> Iterator[str]:
     for event in config.limits.events:
-        near = None if event in EVENTS else nearest(event, EVENTS, _LIKENESS)
+        near = None if event in (*EVENTS, _ENVELOPE) else nearest(event, EVENTS, _LIKENESS)
         if near is not None:
             yield f"limits.events.{event}: is no event of rtserver's own; did you mean '{near}'?"

@@ -57,7 +57,14 @@ def test_rules_about_tokens_without_tokens() -> None:
 
 @pytest.mark.parametrize(
     ("event", "meant"),
-    [("typin", "typing"), ("Chat", "chat"), ("brodcast", "broadcast"), ("typing", None), ("vote", None)],
+    [
+        ("typin", "typing"),
+        ("Chat", "chat"),
+        ("brodcast", "broadcast"),
+        ("typing", None),
+        ("vote", None),
+        ("message", None),
+    ],
 )
 def test_rates_of_misspelt_events(event: str, meant: str | None) -> None:
     """A rate for what looks like a misspelt event is named; an application's own events are not."""
