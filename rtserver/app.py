@@ -29,7 +29,7 @@ from rtserver.gateway.members import Members
 from rtserver.gateway.socketio import SocketIoServer
 from rtserver.handlers.base import Context
 from rtserver.node import Node
-from rtserver.protocol.errors import SERVER_DRAINING, TOO_MANY_CONNECTIONS, RtError
+from rtserver.protocol.errors import FORBIDDEN, SERVER_DRAINING, TOO_MANY_CONNECTIONS, RtError
 from rtserver.protocol.identifiers import Clock
 from rtserver.rooms.stream import Publication
 from rtserver.roster import Roster
@@ -37,8 +37,15 @@ from rtserver.router import Router
 from rtserver.telemetry import log
 from rtserver.telemetry.metrics import Metrics
 from rtserver.transport.engine import EngineServer
+from rtserver.transport.hosts import Hosts
 from rtserver.transport.lane import LaneLimits
-from rtserver.transport.requests import Denial, Receive, Scope, Send
+from rtserver.transport.proxies import Proxies
+from rtserver.transport.requests import Denial, Receive, Scope, Send, deny
+
+_FOREIGN_HOST = (
+    "this server lets in everybody on this machine, and nobody under the name {!r}: "
+    "set auth.mode, or auth.open_to_network to true"
+)
 
 
 class App:
@@ -68,6 +75,8 @@ class App:
             self._admission,
             config.engine.connect_timeout,
         )
+        self._proxies = Proxies(config.server.trusted_proxies)
+        self._hosts = _hosts(config)
         self._path = "/" + config.engine.path.strip("/")
         self._http = routes.build(draining=lambda: self.draining, demo=config.demo.enabled)
 
@@ -80,6 +89,12 @@ class App:
         """Serve one request, WebSocket connection, or the lifespan (ASGI)."""
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
+            return
+        if self._proxies:
+            self._proxies.apply(scope)
+        foreign = self._hosts.stranger(scope) if self._hosts is not None else None
+        if foreign is not None:
+            await self._turn_away(foreign, scope, receive, send)
         elif scope["path"].rstrip("/") == self._path:
             await self.engine.handle_request(scope, receive, send)
         elif scope["type"] == "http":
@@ -87,6 +102,12 @@ class App:
         else:
             await receive()
             await send({"type": "websocket.close", "code": 4004, "reason": "not_found"})
+
+    async def _turn_away(self, host: str, scope: Scope, receive: Receive, send: Send) -> None:
+        self.metrics.refused["host"] += 1
+        if scope["type"] == "websocket":
+            await receive()  # websocket.connect
+        await deny(scope, send, Denial(403, FORBIDDEN.code, _FOREIGN_HOST.format(host[:100])), [])
 
     async def drain(self, spread: float, step: float = 0.05) -> None:
         """Close every transport, in batches over *spread* seconds, so that the clients come back elsewhere."""
@@ -175,6 +196,12 @@ def _node(config: Config, fanout: Fanout, grants: Grants, metrics: Metrics) -> N
         announcer=Announcer(fanout, config.announce, lambda room: grants.policy(room).presence, clock),
         grace=config.recovery.grace if config.recovery.enabled else 0.0,
     )
+
+
+def _hosts(config: Config) -> Hosts | None:
+    """Return what checks the name that the server is addressed by; None where tokens, or the operator, guard it."""
+    auth = config.auth
+    return Hosts(config.server.host) if auth.mode == "none" and not auth.open_to_network else None
 
 
 def _verifier(config: Config) -> TokenVerifier | None:
