@@ -14,12 +14,14 @@ from typing import Any
 from rtserver.announcements import Announcer
 from rtserver.api import routes
 from rtserver.auth.grants import EVERYBODY, Grants
+from rtserver.auth.jwks import Jwks
 from rtserver.auth.tokens import TokenVerifier
 from rtserver.broker.base import Retention
 from rtserver.broker.memory import MemoryBroker
 from rtserver.config.check import problems
 from rtserver.config.load import ConfigError, load
 from rtserver.config.schema import Config
+from rtserver.credentials import Credentials
 from rtserver.fanout import Fanout, Message
 from rtserver.gateway.admission import Admission
 from rtserver.gateway.formats import json_format
@@ -64,14 +66,15 @@ class App:
         self.engine.admit = self._admit
         fanout = Fanout()
         grants = Grants(config.rooms)
-        self.node = _node(config, fanout, grants, self.metrics)
+        self._jwks = _jwks(config)
+        self.node = _node(config, fanout, grants, self.metrics, _credentials(config, self._jwks))
         self._admission = Admission(config.limits.connections, now=0.0)
         self.sio = SocketIoServer(
             self.engine,
             self.node,
             Router(Context(self.node, grants, config.limits.rooms_per_client), config.limits),
             Members(fanout),
-            Handshake(config.auth.mode, _verifier(config)),
+            Handshake(config.auth.mode, self.node.credentials if config.auth.mode != "none" else None),
             self._admission,
             config.engine.connect_timeout,
         )
@@ -127,9 +130,14 @@ class App:
             message = await receive()
             if message["type"] == "lifespan.startup" and self.logs_for_itself:
                 log.configure(self.config.logging.level, self.config.logging.format, whole_process=False)
+            if message["type"] == "lifespan.startup" and self._jwks is not None:
+                # The first client should not have to wait for the keys, nor the server for an issuer that is down.
+                self._jwks.start()
             if message["type"] == "lifespan.shutdown":
                 self.node.close()
                 await self.sio.shutdown()
+                if self._jwks is not None:
+                    await self._jwks.close()
             await send({"type": f"{message['type']}.complete"})
             if message["type"] == "lifespan.shutdown":
                 return
@@ -169,7 +177,7 @@ def _engine(config: Config) -> EngineServer:
     )
 
 
-def _node(config: Config, fanout: Fanout, grants: Grants, metrics: Metrics) -> Node:
+def _node(config: Config, fanout: Fanout, grants: Grants, metrics: Metrics, credentials: Credentials) -> Node:
     form = json_format("/")
 
     def deliver(room: str | None, publication: Publication, skip: Collection[str]) -> int:
@@ -195,6 +203,7 @@ def _node(config: Config, fanout: Fanout, grants: Grants, metrics: Metrics) -> N
         metrics,
         announcer=Announcer(fanout, config.announce, lambda room: grants.policy(room).presence, clock),
         grace=config.recovery.grace if config.recovery.enabled else 0.0,
+        credentials=credentials,
     )
 
 
@@ -204,8 +213,19 @@ def _hosts(config: Config) -> Hosts | None:
     return Hosts(config.server.host) if auth.mode == "none" and not auth.open_to_network else None
 
 
-def _verifier(config: Config) -> TokenVerifier | None:
-    return None if config.auth.mode == "none" else TokenVerifier(config.auth.jwt)
+def _jwks(config: Config) -> Jwks | None:
+    jwt = config.auth.jwt
+    return (
+        Jwks(jwt.jwks_url, jwt.algorithms)
+        if config.auth.mode != "none" and jwt.jwks_url is not None
+        else None
+    )
+
+
+def _credentials(config: Config, keys: Jwks | None) -> Credentials:
+    auth = config.auth
+    verifier = TokenVerifier(auth.jwt, keys) if auth.mode != "none" else None
+    return Credentials(verifier, auth.refresh_grace, auth.jwt.leeway)
 
 
 def _unavailable(error: RtError, wait: int) -> Denial:

@@ -10,8 +10,9 @@ from typing import Any
 
 from rtserver.announcements import Announcer
 from rtserver.client import Client
+from rtserver.credentials import Credentials
 from rtserver.holding import Holding
-from rtserver.protocol.errors import KICKED, RtError
+from rtserver.protocol.errors import BAD_REQUEST, KICKED, RtError
 from rtserver.protocol.identifiers import iso_timestamp
 from rtserver.publisher import Publisher
 from rtserver.rooms.registry import Member, Registry
@@ -20,8 +21,9 @@ from rtserver.rooms.registry import Member, Registry
 class Node(Publisher):
     """This server's clients and rooms. Everything public here may be called by embedding code (``app.node``)."""
 
-    def __init__(self, *args: Any, announcer: Announcer, grace: float) -> None:
+    def __init__(self, *args: Any, announcer: Announcer, grace: float, credentials: Credentials) -> None:
         super().__init__(*args)
+        self.credentials = credentials
         self.registry = Registry()
         self._announcer = announcer
         self._holding = Holding(grace, self._release)
@@ -60,6 +62,7 @@ class Node(Publisher):
         self._announcer.welcome(client, len(self._roster))
         if not returned:
             self._announcer.connected(client, len(self._roster))
+        self.credentials.watch(client)
         client.log.info("client connected", ip=client.ip)
 
     async def part(self, client: Client, reason: str) -> None:
@@ -88,10 +91,23 @@ class Node(Publisher):
             self._release(held)
         return len(clients)
 
+    async def revoke(
+        self, user: str | None = None, jti: str | None = None, issued_before: float | None = None
+    ) -> int:
+        """Refuse tokens from now on: a user's, the one with a jti, or all, issued up to then (Unix time) or now.
+
+        Clients that came with one are disconnected for good; return how many those are. Raises `RtError` when nothing
+        is named. It is not kept over a restart.
+        """
+        if user is None and jti is None and issued_before is None:
+            raise RtError(BAD_REQUEST, "user, jti or issued_before: one of them is required")
+        return self.credentials.revoke(user, jti, issued_before)
+
     def _drop(self, client: Client) -> bool:
         if not self._roster.remove(client):
             return False
         client.live = False
+        self.credentials.forget(client)
         self._fanout.expel(client, client.subscriptions or ())
         return True
 
@@ -175,3 +191,4 @@ class Node(Publisher):
     def close(self) -> None:
         """Stop the timers."""
         self._holding.close()
+        self.credentials.close()

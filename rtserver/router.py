@@ -9,7 +9,19 @@ import orjson
 
 from rtserver.client import Client
 from rtserver.config.schema import Limits, Rate
-from rtserver.handlers import broadcast, chat, history, join, leave, ping, presence, private, rooms, typing
+from rtserver.handlers import (
+    broadcast,
+    chat,
+    history,
+    join,
+    leave,
+    ping,
+    presence,
+    private,
+    refresh_token,
+    rooms,
+    typing,
+)
 from rtserver.handlers.base import Context
 from rtserver.protocol import messages
 from rtserver.protocol.errors import (
@@ -45,6 +57,7 @@ ROUTES: dict[str, Route] = {
     "presence": Route(presence.presence, messages.Presence),
     "history": Route(history.history, messages.History),
     "rooms": Route(rooms.rooms, messages.Rooms),
+    "refresh_token": Route(refresh_token.refresh_token, messages.RefreshToken),
 }
 
 # Both name an event whose payload names the event.

@@ -17,8 +17,7 @@ import { io, type ManagerOptions, type Socket, type SocketOptions } from "socket
 // ---------------------------------------------------------------------------------------------- what is sent around
 
 /**
- * The reasons a server gives, a closed list. `token_revoked` is for a later version; `not_connected` and `timeout` of an
- * RtError are this client's own.
+ * The reasons a server gives, a closed list; `not_connected` and `timeout` of an RtError are this client's own.
  */
 export type Reason =
   | "bad_request" | "unauthorized" | "forbidden" | "not_found" | "unknown_event" | "not_a_member"
@@ -167,6 +166,13 @@ export interface History {
   complete: boolean;
 }
 
+export interface Refreshed {
+  /** When the new token expires; null for never. */
+  expires_at: string | null;
+  /** Rooms that only the old token opened. */
+  left?: string[];
+}
+
 /**
  * What `socket.send` takes: an object names its event by `message_type` or `type` and is a `chat` without either, text
  * that is a JSON object is the same object, and any other text or scalar is a broadcast to everybody.
@@ -217,6 +223,7 @@ export interface ClientToServerEvents {
   ping: (payload: unknown, ack?: Answer<{ pong: true; timestamp: string }>) => void;
   presence: (payload: { room: string } & PresenceOptions, ack?: Answer<Presence>) => void;
   history: (payload: { room: string } & HistoryOptions, ack?: Answer<History>) => void;
+  refresh_token: (payload: { token: string }, ack?: Answer<Refreshed>) => void;
   rooms: (payload: object, ack?: Answer<{ rooms: string[] }>) => void;
   /** The envelope that `socket.send` emits; its acknowledgement is that of the event inside. */
   message: (envelope: Envelope, ack?: Answer<any>) => void;
@@ -233,6 +240,7 @@ export interface ServerToClientEvents {
   user_typing: (payload: Typing) => void;
   client_connected: (payload: ConnectionChange) => void;
   client_disconnected: (payload: ConnectionChange) => void;
+  token_expiring: (payload: { expires_at: string }) => void;
   disconnecting_by_server: (payload: Goodbye) => void;
   pong: (payload: { timestamp: string }) => void;
   error: (payload: ErrorBody & { event: string }) => void;
@@ -279,7 +287,7 @@ export interface Auth {
 export interface RtClientOptions {
   /** Where the server is; the page's own origin by default. */
   url?: string;
-  /** Who one is. A function is asked at every attempt to connect, so that it can give a fresh token. */
+  /** Who one is. A function is asked for a fresh token at every attempt to connect, and before a token expires. */
   auth?: Auth | ((send: (auth: Auth) => void) => void);
   /** Milliseconds to wait for an acknowledgement. */
   timeout?: number;
@@ -312,6 +320,10 @@ export class RtClient {
     this.socket = url === undefined ? io(options) : io(url, options);
     this.#timeout = timeout;
     this.#watch();
+    if (typeof auth === "function") {
+      // Without a new token the connection ends, and the next one is asked for it anyway.
+      this.on("token_expiring", () => auth(({ token }) => void (token && this.refreshToken(token).catch(() => {}))));
+    }
   }
 
   get status(): Status {
@@ -415,6 +427,13 @@ export class RtClient {
   /** What was said in a room. */
   history(room: string, options: HistoryOptions = {}): Promise<History> {
     return this.#ask((socket, done) => socket.emit("history", { room, ...options }, done));
+  }
+
+  /** Goes on with a new token of the same user; rooms that only the old one opened are left. */
+  async refreshToken(token: string): Promise<Refreshed> {
+    const done = await this.#ask<Refreshed>((socket, done) => socket.emit("refresh_token", { token }, done));
+    for (const room of done.left ?? []) this.#rooms.delete(room);
+    return done;
   }
 
   async rooms(): Promise<string[]> {

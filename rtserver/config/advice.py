@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from rtserver.config.explain import nearest
 from rtserver.config.schema import Config
 
-EVENTS = ("join", "leave", "chat", "broadcast", "private", "typing", "ping", "presence", "history", "rooms")
+EVENTS = (
+    "join", "leave", "chat", "broadcast", "private", "typing", "ping", "presence", "history", "rooms", "refresh_token",
+)  # fmt: skip
 """Events of clients that rtserver answers itself; an application may have more."""
 
 # An application's own event that is called somewhat like one of ours is no mistake.

@@ -66,7 +66,6 @@ _DEFAULT = Config()
 
 NOT_IN_EFFECT: tuple[tuple[str, Callable[[Config], bool]], ...] = (
     ("api.keys", lambda config: bool(config.api.keys)),
-    ("auth.refresh_grace", lambda config: config.auth.refresh_grace != _DEFAULT.auth.refresh_grace),
     ("notifications", lambda config: config.notifications != _DEFAULT.notifications),
     ("webhooks", lambda config: config.webhooks != _DEFAULT.webhooks),
     ("ingest.kafka", lambda config: bool(config.ingest.kafka)),

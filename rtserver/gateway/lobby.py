@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
+from rtserver.auth.keyset import UnknownKeyError
 from rtserver.client import Client, Gateway
 from rtserver.gateway.admission import Admission
 from rtserver.gateway.application import Application, refusal, uncancelled
@@ -23,6 +25,7 @@ from rtserver.transport.packets import MalformedPacket
 
 _log = logger("gateway")
 
+Job = Callable[[], Awaitable[None] | None]
 OnConnect = Callable[[Client, dict[str, Any]], Awaitable[None]]
 
 # How long a connection whose client was refused stays, for the refusal to arrive and for another namespace to join.
@@ -52,7 +55,7 @@ class Lobby:
 
     def enter(
         self, connection: Connection, packet: Packet, gateway: Gateway, new_sid: Callable[[], str]
-    ) -> Callable[[], Awaitable[None] | None] | None:
+    ) -> Job | None:
         """Begin with a CONNECT; return the job that goes on, None when the client is refused already.
 
         From here on the client is known as one being accepted. Raises `MalformedPacket` for a second CONNECT.
@@ -63,10 +66,21 @@ class Lobby:
         if not self._application.has_namespace(packet.namespace):
             self._tell(connection, packet.namespace, {"message": "Invalid namespace"})
             return None
+        introduce = partial(self._introduce, connection, packet, gateway, new_sid)
+        try:
+            return introduce()
+        except UnknownKeyError as unknown:
+            return partial(self._introduce_later, unknown, connection, packet.namespace, introduce)
+
+    def _introduce(
+        self, connection: Connection, packet: Packet, gateway: Gateway, new_sid: Callable[[], str]
+    ) -> Job | None:
         auth = packet.data or {}
         try:
             who = self._handshake.introduce(auth, connection.query, time.time())
             self._admission.enter(who.client_id, connection.ip)
+        except UnknownKeyError:
+            raise
         except RtError as error:
             self._refuse(connection, packet.namespace, error)
             return None
@@ -86,6 +100,29 @@ class Lobby:
         connection.clients[namespace] = client
         self._members.add(client)
         return lambda: self._begin(connection, client, auth)
+
+    async def _introduce_later(
+        self,
+        unknown: UnknownKeyError,
+        connection: Connection,
+        namespace: str,
+        introduce: Callable[[], Job | None],
+    ) -> None:
+        """Go on when the issuer was asked for its keys; this client alone waits for it."""
+        await unknown.wait()
+        if connection.session.closed:
+            return
+        if namespace in connection.clients:
+            connection.session.refuse("one CONNECT per namespace")
+            return
+        try:
+            job = introduce()
+        except UnknownKeyError as still:
+            self._refuse(connection, namespace, still)
+            return
+        rest = job() if job is not None else None
+        if rest is not None:
+            await rest
 
     def forget(self, connection: Connection, client: Client) -> None:
         """Undo `enter` for a client that was not accepted."""
@@ -131,6 +168,7 @@ class Lobby:
             await self._node.connect(client)
         else:
             self._members.admit(client)
+            self._node.credentials.watch(client)
         await self._run_hooks(client, auth)
 
     async def _run_hooks(self, client: Client, auth: dict[str, Any]) -> None:

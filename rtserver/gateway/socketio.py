@@ -190,6 +190,7 @@ class SocketIoServer(socketio.AsyncServer):  # type: ignore[misc]  # the library
             _run_through(self._node.part(client, reason) if farewell else self._node.lose(client, reason))
         else:
             self._members.silence(client)
+            self._node.credentials.forget(client)
         del connection.clients[client.namespace]
         self.lobby.release(client)
         if not self._application.present:

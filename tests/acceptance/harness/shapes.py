@@ -68,6 +68,7 @@ EVENTS: dict[str, tuple[set[str], set[str]]] = {
         set(),
     ),
     "pong": ({"timestamp"}, set()),
+    "token_expiring": ({"expires_at"}, set()),
     "error": ({"code", "reason", "message", "event"}, {"retry_after"}),
     "disconnecting_by_server": ({"code", "reason", "message", "reconnect"}, set()),
 }
@@ -82,6 +83,7 @@ ACKS: dict[str, set[str]] = {
     "ping": {"pong", "timestamp"},
     "presence": {"members", "count"},
     "rooms": {"rooms"},
+    "refresh_token": {"expires_at"},
 }
 
 MEMBER = {"client_id", "name", "verified", "connections", "joined_at"}

@@ -67,6 +67,9 @@ BAD = [
     ("history", {"limit": 5}, "room"),
     ("history", {"room": "a", "limit": 0}, "limit"),
     ("history", {"room": "a", "before": "x"}, "before"),
+    ("refresh_token", {}, "token"),
+    ("refresh_token", {"token": 5}, "token"),
+    ("refresh_token", {"token": "x", "user": "ann"}, "user"),
     ("rooms", {"room": "a"}, "room"),
     ("rooms", [], "payload"),
 ]
