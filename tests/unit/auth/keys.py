@@ -14,9 +14,13 @@ NOW = 1_000_000.0
 GOOD: dict[str, Any] = {"sub": "ada", "exp": NOW + 60}
 
 
-@lru_cache
 def private_key(algorithm: str, number: int = 0) -> Any:
     """A private key, the same for the same arguments."""
+    return _made(algorithm, number)
+
+
+@lru_cache
+def _made(algorithm: str, number: int) -> Any:
     if algorithm.startswith("RS"):
         return rsa.generate_private_key(65537, 2048)
     if algorithm == "EdDSA":
