@@ -201,3 +201,24 @@ class TestJwks:
             await bare.send(asked)
             await bare.until_closed()
             assert len([frame for frame in bare.seen if str(frame).startswith("40")]) <= 1
+
+
+class TestSilence:
+    async def test_tokens_reach_no_log(self, serve, node: Node):
+        """Tokens, good and bad, in the payload, the URL or a renewal, are in no line of the log."""
+        server = serve({"auth": {"mode": "optional", "jwt": JWT}, "logging": {"level": "debug"}})
+        good, late, bad = token("ada"), token("ada", ttl=-60), token("ada")[:-4] + "AAAA"
+        client = await node.connect(server.url, auth={"token": good})
+        for number, given in enumerate((good, late, bad)):
+            for more in ({"auth": {"token": given}}, {"query": {"token": given}}):
+                opened = node.open(server.url, transports=["polling"], **more)
+                await opened.until(
+                    lambda o=opened: o.connected or o.connect_error is not None, f"answer {number}"
+                )
+            await client.emit("refresh_token", {"token": given})
+        client.send("refresh_token", {"token": bad, "x": bad})
+        await client.next("error")
+        logs = server.logs()
+        assert "client refused" in logs
+        for secret in (SECRET, *(given.rpartition(".")[2] for given in (good, late, bad))):
+            assert secret not in logs
