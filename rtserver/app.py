@@ -13,14 +13,17 @@ from typing import Any
 
 from rtserver.announcements import Announcer
 from rtserver.api import routes
+from rtserver.auth.asking import Asking
 from rtserver.auth.grants import EVERYBODY, Grants
 from rtserver.auth.jwks import Jwks
+from rtserver.auth.signature import signer
 from rtserver.auth.tokens import TokenVerifier
 from rtserver.broker.base import Retention
 from rtserver.broker.memory import MemoryBroker
 from rtserver.config.check import problems
 from rtserver.config.load import ConfigError, load
 from rtserver.config.schema import Config
+from rtserver.config.schema import Hooks as HookSettings
 from rtserver.credentials import Credentials
 from rtserver.fanout import Fanout, Message
 from rtserver.gateway.admission import Admission
@@ -30,6 +33,7 @@ from rtserver.gateway.lobby import OnConnect
 from rtserver.gateway.members import Members
 from rtserver.gateway.socketio import SocketIoServer
 from rtserver.handlers.base import Context
+from rtserver.hooks import Hooks
 from rtserver.node import Node
 from rtserver.protocol.errors import FORBIDDEN, SERVER_DRAINING, TOO_MANY_CONNECTIONS, RtError
 from rtserver.protocol.identifiers import Clock
@@ -67,14 +71,17 @@ class App:
         fanout = Fanout()
         grants = Grants(config.rooms)
         self._jwks = _jwks(config)
+        self._hooks = _ask(config.auth.hooks)
         self.node = _node(config, fanout, grants, self.metrics, _credentials(config, self._jwks))
         self._admission = Admission(config.limits.connections, now=0.0)
         self.sio = SocketIoServer(
             self.engine,
             self.node,
-            Router(Context(self.node, grants, config.limits.rooms_per_client), config.limits),
+            Router(Context(self.node, grants, config.limits.rooms_per_client, self._hooks), config.limits),
             Members(fanout),
-            Handshake(config.auth.mode, self.node.credentials if config.auth.mode != "none" else None),
+            Handshake(
+                config.auth.mode, self.node.credentials if config.auth.mode != "none" else None, self._hooks
+            ),
             self._admission,
             config.engine.connect_timeout,
         )
@@ -136,8 +143,9 @@ class App:
             if message["type"] == "lifespan.shutdown":
                 self.node.close()
                 await self.sio.shutdown()
-                if self._jwks is not None:
-                    await self._jwks.close()
+                for remote in (self._jwks, self._hooks):
+                    if remote is not None:
+                        await remote.close()
             await send({"type": f"{message['type']}.complete"})
             if message["type"] == "lifespan.shutdown":
                 return
@@ -220,6 +228,13 @@ def _jwks(config: Config) -> Jwks | None:
         if config.auth.mode != "none" and jwt.jwks_url is not None
         else None
     )
+
+
+def _ask(settings: HookSettings) -> Hooks | None:
+    if settings.connect is None and settings.join is None and settings.publish is None:
+        return None
+    sign = signer([secret.get_secret_value() for secret in settings.secrets])
+    return Hooks(settings, Asking(sign, settings.timeout, settings.on_error, settings.cache))
 
 
 def _credentials(config: Config, keys: Jwks | None) -> Credentials:

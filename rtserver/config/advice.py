@@ -22,6 +22,9 @@ def advice(config: Config) -> Iterator[str]:
     secret = config.auth.jwt.secret
     if secret is not None and len(secret.get_secret_value().encode()) < 32:
         yield "auth.jwt.secret: is shorter than 32 bytes, so it may be guessed"
+    hooks = config.auth.hooks
+    if (hooks.connect or hooks.join or hooks.publish) and not hooks.secrets:
+        yield "auth.hooks.secrets: is empty, so the backend cannot know who asks"
     yield from _unreachable(config)
     yield from _closed_to_all(config)
     yield from _misspelt_events(config)

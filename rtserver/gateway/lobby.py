@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from rtserver.auth.keyset import UnknownKeyError
 from rtserver.client import Client, Gateway
@@ -13,7 +13,7 @@ from rtserver.gateway.admission import Admission
 from rtserver.gateway.application import Application, refusal, uncancelled
 from rtserver.gateway.connection import Connection
 from rtserver.gateway.formats import form_of
-from rtserver.gateway.handshake import Handshake
+from rtserver.gateway.handshake import Handshake, Introduction
 from rtserver.gateway.members import MAIN, Members
 from rtserver.gateway.packets import Packet
 from rtserver.node import Node
@@ -32,6 +32,15 @@ OnConnect = Callable[[Client, dict[str, Any]], Awaitable[None]]
 REFUSED_LINGER = 1.0
 # How often one connection may ask to join namespaces.
 MAX_ATTEMPTS = 32
+
+
+class _Entry(NamedTuple):
+    """Somebody at the door."""
+
+    connection: Connection
+    packet: Packet
+    gateway: Gateway
+    new_sid: Callable[[], str]
 
 
 class Lobby:
@@ -66,32 +75,55 @@ class Lobby:
         if not self._application.has_namespace(packet.namespace):
             self._tell(connection, packet.namespace, {"message": "Invalid namespace"})
             return None
-        introduce = partial(self._introduce, connection, packet, gateway, new_sid)
+        entry = _Entry(connection, packet, gateway, new_sid)
         try:
-            return introduce()
+            who = self._introduce(entry)
         except UnknownKeyError as unknown:
-            return partial(self._introduce_later, unknown, connection, packet.namespace, introduce)
-
-    def _introduce(
-        self, connection: Connection, packet: Packet, gateway: Gateway, new_sid: Callable[[], str]
-    ) -> Job | None:
-        auth = packet.data or {}
-        try:
-            who = self._handshake.introduce(auth, connection.query, time.time())
-            self._admission.enter(who.client_id, connection.ip)
-        except UnknownKeyError:
-            raise
+            return partial(self._enter_slowly, entry, unknown)
         except RtError as error:
             self._refuse(connection, packet.namespace, error)
             return None
-        form, namespace = connection.format(packet.namespace), packet.namespace
+        return partial(self._enter_slowly, entry, None) if self._handshake.asks else self._admit(entry, who)
+
+    async def _enter_slowly(self, entry: _Entry, unknown: UnknownKeyError | None) -> None:
+        """Go on when the issuer was asked for its keys, or the backend for its opinion; only this client waits."""
+        connection, namespace = entry.connection, entry.packet.namespace
+        try:
+            if unknown is not None:
+                await unknown.wait()
+            who = self._introduce(entry)
+            if self._handshake.asks:
+                who = await self._handshake.ask(who, entry.packet.data or {}, connection.ip)
+        except RtError as error:
+            self._refuse(connection, namespace, error)
+            return
+        if connection.session.closed:
+            return
+        if namespace in connection.clients:
+            connection.session.refuse("one CONNECT per namespace")
+            return
+        job = self._admit(entry, who)
+        rest = job() if job is not None else None
+        if rest is not None:
+            await rest
+
+    def _introduce(self, entry: _Entry) -> Introduction:
+        return self._handshake.introduce(entry.packet.data or {}, entry.connection.query, time.time())
+
+    def _admit(self, entry: _Entry, who: Introduction) -> Job | None:
+        connection, namespace = entry.connection, entry.packet.namespace
+        try:
+            self._admission.enter(who.client_id, connection.ip)
+        except RtError as error:
+            self._refuse(connection, namespace, error)
+            return None
         client = Client(
-            new_sid(),
+            entry.new_sid(),
             who.client_id,
             who.name,
             connection.session,
-            form,
-            gateway,
+            connection.format(namespace),
+            entry.gateway,
             namespace=namespace,
             identity=who.identity,
             ip=connection.ip,
@@ -99,30 +131,7 @@ class Lobby:
         client.bucket, client.event_buckets = connection.buckets
         connection.clients[namespace] = client
         self._members.add(client)
-        return lambda: self._begin(connection, client, auth)
-
-    async def _introduce_later(
-        self,
-        unknown: UnknownKeyError,
-        connection: Connection,
-        namespace: str,
-        introduce: Callable[[], Job | None],
-    ) -> None:
-        """Go on when the issuer was asked for its keys; this client alone waits for it."""
-        await unknown.wait()
-        if connection.session.closed:
-            return
-        if namespace in connection.clients:
-            connection.session.refuse("one CONNECT per namespace")
-            return
-        try:
-            job = introduce()
-        except UnknownKeyError as still:
-            self._refuse(connection, namespace, still)
-            return
-        rest = job() if job is not None else None
-        if rest is not None:
-            await rest
+        return partial(self._begin, connection, client, entry.packet.data or {})
 
     def forget(self, connection: Connection, client: Client) -> None:
         """Undo `enter` for a client that was not accepted."""

@@ -34,6 +34,16 @@ def test_weak_settings_are_named() -> None:
     assert "short," not in str(sentences)
 
 
+@pytest.mark.parametrize("kind", ["connect", "join", "publish"])
+def test_hooks_without_a_secret(kind: str) -> None:
+    """A backend that is asked without a signature is named, and one that is asked with one is not."""
+    hooks: dict[str, Any] = {kind: "https://backend.example/"}
+    assert advised({"auth": {"hooks": hooks}}) == [
+        "auth.hooks.secrets: is empty, so the backend cannot know who asks"
+    ]
+    assert advised({"auth": {"hooks": hooks | {"secrets": ["whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3"]}}}) == []
+
+
 @pytest.mark.parametrize("everything", ["*", "**"])
 def test_policies_behind_one_for_every_room(everything: str) -> None:
     """A policy that an earlier one leaves no room to is named, and one before it is not."""
