@@ -20,6 +20,7 @@ from .harness.shapes import (
     token,
     unique,
 )
+from .test_embedding import start
 
 JWT = {"secret": SECRET, "algorithms": ["HS256"]}
 
@@ -222,3 +223,37 @@ class TestSilence:
         assert "client refused" in logs
         for secret in (SECRET, *(given.rpartition(".")[2] for given in (good, late, bad))):
             assert secret not in logs
+
+
+class TestEmbedded:
+    """With code of an application: `app.node.revoke`, and namespaces of its own."""
+
+    @pytest.fixture(scope="class")
+    @staticmethod
+    def app(module_servers: Servers) -> Server:
+        """An application whose clients may call the node's verbs."""
+        return start(module_servers, "serve", {"auth": {"mode": "required", "jwt": JWT}})
+
+    async def test_revoked(self, app: Server, node: Node, transports: str):
+        """A user's live clients are told token_revoked and disconnected for good, and its tokens are refused."""
+        who, given = unique("eve"), {}
+        given["token"] = token(who)
+        eve = await node.connect(app.url, transports=transports, auth=given, reconnection=True)
+        ada = await node.connect(app.url, auth={"token": token("ada")})
+        answer = await ada.emit("verb", {"name": "revoke", "kwargs": {"user": who}})
+        assert answer == {"done": "revoke", "result": "1"}
+        farewell = check_event("disconnecting_by_server", await eve.next("disconnecting_by_server"))
+        assert (farewell["reason"], farewell["reconnect"]) == ("token_revoked", False)
+        assert await eve.until_disconnected() == "io server disconnect"
+        refused = await node.open(app.url, transports=transports, auth=given).until_refused()
+        check_connect_error(refused.message, refused.data, "token_revoked", reconnect=False)
+        check_refusal(await ada.emit("refresh_token", given), "token_revoked")
+        assert ada.connects == 1
+
+    async def test_another_namespace(self, app: Server, node: Node):
+        """A client of an application's namespace does not outlive its token either."""
+        client = await node.connect(app.url, namespace="/own", auth={"token": token(unique("eve"), ttl=2)})
+        await client.next("token_expiring")
+        farewell = await client.next("disconnecting_by_server")
+        assert farewell["reason"] == "token_expired"
+        assert await client.until_disconnected() == "transport close"
