@@ -11,19 +11,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from rtserver.access import Access
 from rtserver.announcements import Announcer
 from rtserver.api import routes
-from rtserver.auth.asking import Asking
 from rtserver.auth.grants import EVERYBODY, Grants
-from rtserver.auth.jwks import Jwks
-from rtserver.auth.signature import signer
-from rtserver.auth.tokens import TokenVerifier
 from rtserver.broker.base import Retention
 from rtserver.broker.memory import MemoryBroker
 from rtserver.config.check import problems
 from rtserver.config.load import ConfigError, load
 from rtserver.config.schema import Config
-from rtserver.config.schema import Hooks as HookSettings
 from rtserver.credentials import Credentials
 from rtserver.fanout import Fanout, Message
 from rtserver.gateway.admission import Admission
@@ -33,9 +29,8 @@ from rtserver.gateway.lobby import OnConnect
 from rtserver.gateway.members import Members
 from rtserver.gateway.socketio import SocketIoServer
 from rtserver.handlers.base import Context
-from rtserver.hooks import Hooks
 from rtserver.node import Node
-from rtserver.protocol.errors import FORBIDDEN, SERVER_DRAINING, TOO_MANY_CONNECTIONS, RtError
+from rtserver.protocol.errors import SERVER_DRAINING, TOO_MANY_CONNECTIONS, RtError
 from rtserver.protocol.identifiers import Clock
 from rtserver.rooms.stream import Publication
 from rtserver.roster import Roster
@@ -43,15 +38,8 @@ from rtserver.router import Router
 from rtserver.telemetry import log
 from rtserver.telemetry.metrics import Metrics
 from rtserver.transport.engine import EngineServer
-from rtserver.transport.hosts import Hosts
 from rtserver.transport.lane import LaneLimits
-from rtserver.transport.proxies import Proxies
 from rtserver.transport.requests import Denial, Receive, Scope, Send, deny
-
-_FOREIGN_HOST = (
-    "this server lets in everybody on this machine, and nobody under the name {!r}: "
-    "set auth.mode, or auth.open_to_network to true"
-)
 
 
 class App:
@@ -70,23 +58,18 @@ class App:
         self.engine.admit = self._admit
         fanout = Fanout()
         grants = Grants(config.rooms)
-        self._jwks = _jwks(config)
-        self._hooks = _ask(config.auth.hooks)
-        self.node = _node(config, fanout, grants, self.metrics, _credentials(config, self._jwks))
+        self._access = access = Access(config)
+        self.node = _node(config, fanout, grants, self.metrics, access.credentials)
         self._admission = Admission(config.limits.connections, now=0.0)
         self.sio = SocketIoServer(
             self.engine,
             self.node,
-            Router(Context(self.node, grants, config.limits.rooms_per_client, self._hooks), config.limits),
+            Router(Context(self.node, grants, config.limits.rooms_per_client, access.hooks), config.limits),
             Members(fanout),
-            Handshake(
-                config.auth.mode, self.node.credentials if config.auth.mode != "none" else None, self._hooks
-            ),
+            Handshake(config.auth.mode, access.credentials, access.hooks),
             self._admission,
             config.engine.connect_timeout,
         )
-        self._proxies = Proxies(config.server.trusted_proxies)
-        self._hosts = _hosts(config)
         self._path = "/" + config.engine.path.strip("/")
         self._http = routes.build(draining=lambda: self.draining, demo=config.demo.enabled)
 
@@ -100,11 +83,9 @@ class App:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
             return
-        if self._proxies:
-            self._proxies.apply(scope)
-        foreign = self._hosts.stranger(scope) if self._hosts is not None else None
-        if foreign is not None:
-            await self._turn_away(foreign, scope, receive, send)
+        denial = self._access.examine(scope)
+        if denial is not None:
+            await self._turn_away(denial, scope, receive, send)
         elif scope["path"].rstrip("/") == self._path:
             await self.engine.handle_request(scope, receive, send)
         elif scope["type"] == "http":
@@ -113,11 +94,11 @@ class App:
             await receive()
             await send({"type": "websocket.close", "code": 4004, "reason": "not_found"})
 
-    async def _turn_away(self, host: str, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _turn_away(self, denial: Denial, scope: Scope, receive: Receive, send: Send) -> None:
         self.metrics.refused["host"] += 1
         if scope["type"] == "websocket":
             await receive()  # websocket.connect
-        await deny(scope, send, Denial(403, FORBIDDEN.code, _FOREIGN_HOST.format(host[:100])), [])
+        await deny(scope, send, denial, [])
 
     async def drain(self, spread: float, step: float = 0.05) -> None:
         """Close every transport, in batches over *spread* seconds, so that the clients come back elsewhere."""
@@ -137,15 +118,12 @@ class App:
             message = await receive()
             if message["type"] == "lifespan.startup" and self.logs_for_itself:
                 log.configure(self.config.logging.level, self.config.logging.format, whole_process=False)
-            if message["type"] == "lifespan.startup" and self._jwks is not None:
-                # The first client should not have to wait for the keys, nor the server for an issuer that is down.
-                self._jwks.start()
+            if message["type"] == "lifespan.startup":
+                self._access.start()
             if message["type"] == "lifespan.shutdown":
                 self.node.close()
                 await self.sio.shutdown()
-                for remote in (self._jwks, self._hooks):
-                    if remote is not None:
-                        await remote.close()
+                await self._access.close()
             await send({"type": f"{message['type']}.complete"})
             if message["type"] == "lifespan.shutdown":
                 return
@@ -213,34 +191,6 @@ def _node(config: Config, fanout: Fanout, grants: Grants, metrics: Metrics, cred
         grace=config.recovery.grace if config.recovery.enabled else 0.0,
         credentials=credentials,
     )
-
-
-def _hosts(config: Config) -> Hosts | None:
-    """Return what checks the name that the server is addressed by; None where tokens, or the operator, guard it."""
-    auth = config.auth
-    return Hosts(config.server.host) if auth.mode == "none" and not auth.open_to_network else None
-
-
-def _jwks(config: Config) -> Jwks | None:
-    jwt = config.auth.jwt
-    return (
-        Jwks(jwt.jwks_url, jwt.algorithms)
-        if config.auth.mode != "none" and jwt.jwks_url is not None
-        else None
-    )
-
-
-def _ask(settings: HookSettings) -> Hooks | None:
-    if settings.connect is None and settings.join is None and settings.publish is None:
-        return None
-    sign = signer([secret.get_secret_value() for secret in settings.secrets])
-    return Hooks(settings, Asking(sign, settings.timeout, settings.on_error, settings.cache))
-
-
-def _credentials(config: Config, keys: Jwks | None) -> Credentials:
-    auth = config.auth
-    verifier = TokenVerifier(auth.jwt, keys) if auth.mode != "none" else None
-    return Credentials(verifier, auth.refresh_grace, auth.jwt.leeway)
 
 
 def _unavailable(error: RtError, wait: int) -> Denial:

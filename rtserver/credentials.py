@@ -14,6 +14,7 @@ from rtserver.auth.revocation import Revocations
 from rtserver.client import Client
 from rtserver.protocol.errors import FORBIDDEN, TOKEN_EXPIRED, TOKEN_REVOKED, RtError
 from rtserver.protocol.identifiers import iso_timestamp
+from rtserver.protocol.names import normal_name
 
 # How many clients are told, or sent away, in one turn of the event loop: tokens of one moment expire in one moment.
 _BATCH = 200
@@ -103,7 +104,11 @@ class Credentials:
     def revoke(
         self, user: str | None = None, jti: str | None = None, issued_before: float | None = None
     ) -> int:
-        """Revoke tokens, see `Revocation`; send away the clients that came with them and return how many those are."""
+        """Revoke tokens, see `Revocation`; send away the clients that came with them and return how many those are.
+
+        Raises `ValueError` for a user that can be none.
+        """
+        user = normal_name(user) if user is not None else None
         self.revocations.add(self._clock(), user=user, jti=jti, issued_before=issued_before)
         groups = list(self._bearers.values()) if user is None else [self._bearers.get(user, {})]
         bearers = [client for group in groups for client in group]

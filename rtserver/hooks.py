@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -33,8 +34,11 @@ class Hooks:
         decision = await self._asking.ask(self.settings.connect, "connect", data)
         _check(decision, "you may not connect")
         named = decision.identity
-        if named is None or identity is None:
-            return named or identity
+        if named is None:
+            return identity
+        if identity is None:
+            # Revocations go by when somebody vouched for the client: that is now.
+            return replace(named, issued_at=time.time())
         rooms = named.rooms if named.rooms is not None else identity.rooms
         return replace(identity, user=named.user, name=named.name or identity.name, rooms=rooms)
 

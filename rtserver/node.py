@@ -101,7 +101,10 @@ class Node(Publisher):
         """
         if user is None and jti is None and issued_before is None:
             raise RtError(BAD_REQUEST, "user, jti or issued_before: one of them is required")
-        return self.credentials.revoke(user, jti, issued_before)
+        try:
+            return self.credentials.revoke(user, jti, issued_before)
+        except ValueError as error:
+            raise RtError(BAD_REQUEST, f"user: {error}") from None
 
     def _drop(self, client: Client) -> bool:
         if not self._roster.remove(client):

@@ -67,7 +67,8 @@ class Lobby:
     ) -> Job | None:
         """Begin with a CONNECT; return the job that goes on, None when the client is refused already.
 
-        From here on the client is known as one being accepted. Raises `MalformedPacket` for a second CONNECT.
+        From here on the client is known as one being accepted, except one whom others have to be asked about first.
+        Raises `MalformedPacket` for a second CONNECT.
         """
         connection.attempts += 1
         if packet.namespace in connection.clients or connection.attempts > MAX_ATTEMPTS:

@@ -23,10 +23,13 @@ class Hosts:
         self._own = own.strip("[]").lower()
 
     def stranger(self, scope: Scope) -> str | None:
-        """Return the foreign name that a request is for; None when there is nothing wrong with it.
+        """Return the foreign name that a request on a loopback address is for; None when nothing is wrong with it.
 
         No browser leaves ``Host`` out, so a request without one is no page's.
         """
+        address = (scope.get("server") or ("",))[0]
+        if not address or not is_loopback(address):
+            return None
         names = [value.decode("latin-1") for key, value in scope["headers"] if key == b"host"]
         return next((name for name in names if not self.allows(name)), None)
 

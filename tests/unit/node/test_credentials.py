@@ -203,6 +203,14 @@ class TestRevocation:
         assert refusal.value.reason is TOKEN_REVOKED
         assert house.credentials.verify("ann 9999 1", NOW + 1).user == "ann"
 
+    def test_a_user_in_another_spelling(self, house: House):
+        """Users are compared as everywhere, in NFC; what can be nobody's name is refused."""
+        zoe = house.come("Zo\u00eb")
+        assert done(house.node.revoke(user="Zoe\u0308")) == 1
+        assert reasons(zoe) == ["token_revoked"]
+        with pytest.raises(RtError, match="user"):
+            done(house.node.revoke(user=""))
+
     def test_one_token(self, house: House):
         """Only the clients that came with that token go."""
         one, other = house.come(jti="1"), house.come(jti="2")

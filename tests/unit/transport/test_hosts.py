@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from rtserver.transport.hosts import Hosts
@@ -43,9 +45,16 @@ def test_the_configured_host() -> None:
 def test_a_request() -> None:
     """Every Host header is looked at, and one without any is no browser's."""
 
-    def request(*hosts: bytes) -> dict[str, object]:
-        return {"headers": [(b"accept", b"*/*"), *((b"host", host) for host in hosts)]}
+    def request(*hosts: bytes, server: Any = ("127.0.0.1", 8000)) -> dict[str, Any]:
+        return {"headers": [(b"accept", b"*/*"), *((b"host", host) for host in hosts)], "server": server}
 
     assert HOSTS.stranger(request()) is None
     assert HOSTS.stranger(request(b"localhost")) is None
     assert HOSTS.stranger(request(b"localhost", b"evil.example")) == "evil.example"
+    assert HOSTS.stranger(request(b"evil.example", server=("::1", 8000))) == "evil.example"
+
+
+@pytest.mark.parametrize("server", [None, ("/run/socket", None), ("192.168.0.5", 8000), ("testserver", 80)])
+def test_a_request_from_elsewhere(server: Any) -> None:
+    """What did not come in on a loopback address is not reached by rebinding to one."""
+    assert HOSTS.stranger({"headers": [(b"host", b"chat.example")], "server": server}) is None
