@@ -145,7 +145,8 @@ async def test_who_gives_up_takes_nothing_from_others(keys: Jwks, issuer: Issuer
 
 FAILURES = [
     {"broken": httpx.ConnectError("refused")}, {"broken": httpx.ReadTimeout("slow")}, {"status": 500}, {"status": 404},
-    {"status": 302}, {"body": b"<html>"}, {"body": b'{"keys": []}'}, {"body": b" " * (jwks.MAX_SIZE + 1)},
+    {"status": 302}, {"body": b"<html>"}, {"body": b'{"keys": []}'},
+    {"body": document(jwk("ES256", "b", 1)) + b" " * jwks.MAX_SIZE},
 ]  # fmt: skip
 
 
