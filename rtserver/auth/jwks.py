@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -49,6 +50,7 @@ class Jwks:
         self._keys = KeySet()
         self._asked_at = self._fetched_at = -float("inf")
         self._failing = False
+        self._answers = 0
         self._task: asyncio.Task[None] | None = None
         self._client: httpx.AsyncClient | None = None
 
@@ -57,7 +59,9 @@ class Jwks:
         key = self._keys.find(algorithm, kid)
         if key is None:
             # Without an answer of the issuer nobody can tell whether the token is good.
-            raise UnknownKeyError(self.refresh, SERVER_ERROR if self._failing else None)
+            raise UnknownKeyError(
+                partial(self.refresh, self._answers), SERVER_ERROR if self._failing else None
+            )
         if self._clock() - self._fetched_at > MAX_AGE:
             self.start()
         return key
@@ -67,8 +71,13 @@ class Jwks:
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run())
 
-    async def refresh(self) -> None:
-        """Wait until the issuer was asked again, with or without success."""
+    async def refresh(self, answers: int | None = None) -> None:
+        """Wait until the issuer was asked again, with or without success.
+
+        When there were only so many *answers* when a key was missing, and there are more by now, that has been done.
+        """
+        if answers is not None and answers != self._answers:
+            return
         self.start()
         if self._task is not None:
             # Who gives up waiting must not take the request away from the others.
@@ -98,6 +107,7 @@ class Jwks:
             self._failing = False
         finally:
             self._task = None
+            self._answers += 1
 
     async def _fetch(self) -> bytes:
         if self._client is None:
