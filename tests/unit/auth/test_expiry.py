@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -116,10 +118,9 @@ def test_against_a_table(steps: list[tuple[str, int, int]], grace: int) -> None:
             expected = {(who, False) for who, (warn, _) in table.items() if warn <= now}
             expected |= {(who, True) for who, (_, end) in table.items() if end <= now}
             assert set(told(expiries, now)) == expected
+            # Who was warned is not warned again.
             table = {
-                who: (end if warn <= now else warn, end) for who, (warn, end) in table.items() if end > now
-            }
-            table = {
-                who: ((float("inf"), end) if warn == end else (warn, end))
+                who: (math.inf if warn <= now else warn, end)
                 for who, (warn, end) in table.items()
+                if end > now
             }
