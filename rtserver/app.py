@@ -14,6 +14,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from rtserver.access import Access
 from rtserver.announcements import Announcer
 from rtserver.api import routes
 from rtserver.api.bodies import Reader
@@ -22,13 +23,13 @@ from rtserver.api.inboxes import inboxes
 from rtserver.api.notifications import own
 from rtserver.api.notify import notify
 from rtserver.auth.grants import EVERYBODY, Grants
-from rtserver.auth.tokens import TokenVerifier
 from rtserver.broker.base import Retention
 from rtserver.broker.memory import MemoryBroker
 from rtserver.config import schema
 from rtserver.config.check import problems
 from rtserver.config.load import ConfigError, load
 from rtserver.config.schema import Config
+from rtserver.credentials import Credentials
 from rtserver.fanout import Fanout, Message
 from rtserver.gateway.admission import Admission
 from rtserver.gateway.formats import json_format
@@ -55,7 +56,7 @@ from rtserver.telemetry import log
 from rtserver.telemetry.metrics import Metrics
 from rtserver.transport.engine import EngineServer
 from rtserver.transport.lane import LaneLimits
-from rtserver.transport.requests import Denial, Receive, Scope, Send
+from rtserver.transport.requests import Denial, Receive, Scope, Send, deny
 from rtserver.vitals import Vitals
 from rtserver.webhooks.dispatcher import Dispatcher, Settings
 from rtserver.webhooks.targets import Bundling, Target
@@ -87,7 +88,8 @@ class App:
         self._opening = asyncio.Lock()
         self.webhooks = _webhooks(config, self._database, clock, self.metrics)
         reporter = Reporter(self.webhooks.emitter)
-        self.node = _node(config, fanout, grants, clock, self.metrics, reporter)
+        self._access = access = Access(config)
+        self.node = _node(config, fanout, grants, clock, self.metrics, reporter, access.credentials)
         inbox, retention = SqlInbox(self._database), config.notifications.retention
         self._keeper = Keeper(inbox, retention.max_age, retention.max_count)
         self.notifications = _notifications(config, self.node, inbox, self._keeper, reporter)
@@ -104,10 +106,11 @@ class App:
             self.engine,
             self.node,
             Router(
-                Context(self.node, grants, config.limits.rooms_per_client, self.notifications), config.limits
+                Context(self.node, grants, config.limits.rooms_per_client, self.notifications, access.hooks),
+                config.limits,
             ),
             Members(fanout),
-            Handshake(config.auth.mode, _verifier(config)),
+            Handshake(config.auth.mode, access.credentials, access.hooks),
             self._admission,
             config.engine.connect_timeout,
         )
@@ -115,7 +118,7 @@ class App:
         self._http = routes.build(
             unready=self._unready,
             demo=config.demo.enabled,
-            resources=_resources(config, self.notifications),
+            resources=_resources(config, self.notifications, access.credentials),
             origins=self.engine.origins,
         )
 
@@ -128,6 +131,10 @@ class App:
         """Serve one request, WebSocket connection, or the lifespan (ASGI)."""
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
+            return
+        denial = self._access.examine(scope)
+        if denial is not None:
+            await self._turn_away(denial, scope, receive, send)
         elif scope["path"].rstrip("/") == self._path:
             await self.engine.handle_request(scope, receive, send)
         elif scope["type"] == "http":
@@ -135,6 +142,12 @@ class App:
         else:
             await receive()
             await send({"type": "websocket.close", "code": 4004, "reason": "not_found"})
+
+    async def _turn_away(self, denial: Denial, scope: Scope, receive: Receive, send: Send) -> None:
+        self.metrics.refused["host"] += 1
+        if scope["type"] == "websocket":
+            await receive()  # websocket.connect
+        await deny(scope, send, denial, [])
 
     async def drain(self, spread: float, step: float = 0.05) -> None:
         """Close every transport, in batches over *spread* seconds, so that the clients come back elsewhere."""
@@ -172,6 +185,7 @@ class App:
         await self.webhooks.start(self._open_store, self.node)
         self._keeper.start(self._open_store)
         self.vitals.start()
+        self._access.start()
 
     async def _stop(self) -> None:
         self.vitals.stop()
@@ -179,6 +193,7 @@ class App:
         await self.webhooks.stop(LAST_DELIVERIES)
         await self._keeper.stop()
         await self._database.close()
+        await self._access.close()
         await self.sio.shutdown()
 
     async def _open_store(self) -> None:
@@ -251,15 +266,14 @@ def _webhooks(config: Config, database: Database, clock: Clock, metrics: Metrics
 
 
 def _target(target: schema.Target) -> Target:
+    batch = target.batch
     return Target(
         target.name,
         target.url,
         secrets=[secret.get_secret_value() for secret in target.secrets],
         events=target.events,
         rooms=target.rooms,
-        bundling=Bundling(target.batch.max_events, target.batch.max_wait)
-        if target.batch is not None
-        else None,
+        bundling=Bundling(batch.max_events, batch.max_wait) if batch is not None else None,
         timeout=target.timeout,
         concurrency=target.concurrency,
         schedule=target.retry.schedule,
@@ -269,7 +283,13 @@ def _target(target: schema.Target) -> Target:
 
 
 def _node(
-    config: Config, fanout: Fanout, grants: Grants, clock: Clock, metrics: Metrics, reporter: Reporter
+    config: Config,
+    fanout: Fanout,
+    grants: Grants,
+    clock: Clock,
+    metrics: Metrics,
+    reporter: Reporter,
+    credentials: Credentials,
 ) -> Node:
     form = json_format("/")
 
@@ -296,6 +316,7 @@ def _node(
         reporter=reporter,
         announcer=Announcer(fanout, config.announce, lambda room: grants.policy(room).presence, clock),
         grace=config.recovery.grace if config.recovery.enabled else 0.0,
+        credentials=credentials,
     )
 
 
@@ -306,19 +327,15 @@ def _notifications(
     return Notifications(node, inbox, keeper, reporter, size, trusting=trusting)
 
 
-def _resources(config: Config, notifications: Notifications) -> list[APIRouter]:
-    verifier = _verifier(config)
+def _resources(config: Config, notifications: Notifications, credentials: Credentials) -> list[APIRouter]:
     keys = Keys([key.get_secret_value() for key in config.api.keys], open_to_all=config.auth.mode == "none")
     reader = Reader(config.engine.max_payload)
+    verify = credentials.verify if config.auth.mode != "none" else None
     return [
         notify(notifications, keys, reader),
         inboxes(notifications, keys, reader),
-        own(notifications, Owners(verifier.verify if verifier is not None else None), reader),
+        own(notifications, Owners(verify), reader),
     ]
-
-
-def _verifier(config: Config) -> TokenVerifier | None:
-    return None if config.auth.mode == "none" else TokenVerifier(config.auth.jwt)
 
 
 def _unavailable(error: RtError, wait: int) -> Denial:

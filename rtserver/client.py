@@ -47,6 +47,7 @@ class Client:
         "namespace",
         "next_ack",
         "number",
+        "patience",
         "rooms",
         "session",
         "session_id",
@@ -89,6 +90,8 @@ class Client:
         self.subscriptions: dict[str, None] | None = None
         self.bucket: Bucket | None = None
         self.event_buckets: dict[str, Bucket] | None = None
+        # What is left of its refusals; None as long as it was never refused for its rate.
+        self.patience: Bucket | None = None
         self.heir: Client | None = None
         self.acks: dict[int, Any] | None = None
         self.next_ack = 0

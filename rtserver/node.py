@@ -10,8 +10,9 @@ from typing import Any
 
 from rtserver.announcements import Announcer
 from rtserver.client import Client
+from rtserver.credentials import Credentials
 from rtserver.holding import Holding
-from rtserver.protocol.errors import KICKED, SERVER_DRAINING, RtError
+from rtserver.protocol.errors import BAD_REQUEST, KICKED, SERVER_DRAINING, RtError
 from rtserver.protocol.identifiers import iso_timestamp
 from rtserver.publisher import Publisher
 from rtserver.reports import Reporter
@@ -21,8 +22,11 @@ from rtserver.rooms.registry import Member, Registry
 class Node(Publisher):
     """This server's clients and rooms. Everything public here may be called by embedding code (``app.node``)."""
 
-    def __init__(self, *args: Any, announcer: Announcer, reporter: Reporter, grace: float) -> None:
+    def __init__(
+        self, *args: Any, announcer: Announcer, reporter: Reporter, grace: float, credentials: Credentials
+    ) -> None:
         super().__init__(*args, reporter=reporter)
+        self.credentials = credentials
         self.registry = Registry()
         self._announcer = announcer
         self._holding = Holding(grace, self._release)
@@ -67,6 +71,7 @@ class Node(Publisher):
             client.session_id, client.session_since = self.clock.identifier(), client.connected_at
             self._announcer.connected(client, total)
             self._reporter.connected(client, total)
+        self.credentials.watch(client)
         client.log.info("client connected", ip=client.ip)
 
     async def part(self, client: Client, reason: str) -> None:
@@ -96,10 +101,26 @@ class Node(Publisher):
             self._release(held)
         return len(clients)
 
+    async def revoke(
+        self, user: str | None = None, jti: str | None = None, issued_before: float | None = None
+    ) -> int:
+        """Refuse tokens from now on: a user's, the one with a jti, or all, issued up to then (Unix time) or now.
+
+        Clients that came with one are disconnected for good; return how many those are. Raises `RtError` when nothing
+        is named. It is not kept over a restart.
+        """
+        if user is None and jti is None and issued_before is None:
+            raise RtError(BAD_REQUEST, "user, jti or issued_before: one of them is required")
+        try:
+            return self.credentials.revoke(user, jti, issued_before)
+        except ValueError as error:
+            raise RtError(BAD_REQUEST, f"user: {error}") from None
+
     def _drop(self, client: Client) -> bool:
         if not self._roster.remove(client):
             return False
         client.live = False
+        self.credentials.forget(client)
         self._fanout.expel(client, client.subscriptions or ())
         return True
 
@@ -200,3 +221,4 @@ class Node(Publisher):
         for held in self._holding.take_everybody():
             self._release(held)
         self._holding.close()
+        self.credentials.close()

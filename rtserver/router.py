@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import orjson
 
@@ -21,6 +21,7 @@ from rtserver.handlers import (
     ping,
     presence,
     private,
+    refresh_token,
     rooms,
     subscribe,
     typing,
@@ -66,10 +67,18 @@ ROUTES: dict[str, Route] = {
     "notifications": Route(notifications.notifications, notices.Notifications),
     "mark_read": Route(mark_read.mark_read, notices.MarkRead),
     "mark_all_read": Route(mark_all_read.mark_all_read, notices.MarkAllRead),
+    "refresh_token": Route(refresh_token.refresh_token, messages.RefreshToken),
 }
 
 # Both name an event whose payload names the event.
 _ENVELOPE = "message"
+
+# So many bytes of an event cost one more token: delivering them to a room is what a client can make others pay for.
+BYTES_PER_TOKEN = 16 * 1024
+
+# A client that is refused for its rate more often than this is no longer in a hurry but hostile, or broken: answering
+# it costs more than it is worth. A program that sends a thousand events in a loop is told a thousand times instead.
+REFUSALS = bucket.Rate(messages=50, per=1.0, burst=1000)
 
 
 class Router:
@@ -85,15 +94,17 @@ class Router:
         """Tell whether the event is one of ours."""
         return event in ROUTES or event == _ENVELOPE
 
-    def check_rate(self, client: Client, now: float) -> None:
-        """Take a token from the client's bucket; raise `RtError` when it is empty.
+    def check_rate(self, client: Client, now: float, size: int = 0) -> None:
+        """Take tokens from the client's bucket for an event of so many bytes; raise `RtError` without enough of them.
 
         *now* is in seconds of a clock that never steps.
         """
         if self._rate is not None:
             if client.bucket is None:
                 client.bucket = bucket.Bucket(self._rate, now)
-            _take(client.bucket, now)
+            wait = client.bucket.take(now, 1 + size // BYTES_PER_TOKEN)
+            if wait:
+                _slow_down(client, wait, now)
 
     def check_event_rate(self, client: Client, event: Any, now: float) -> None:
         """Take a token from the client's bucket for one event, if that event has a rate of its own."""
@@ -103,7 +114,9 @@ class Router:
                 client.event_buckets = {}
             if event not in client.event_buckets:
                 client.event_buckets[event] = bucket.Bucket(rate, now)
-            _take(client.event_buckets[event], now)
+            wait = client.event_buckets[event].take(now)
+            if wait:
+                _slow_down(client, wait, now)
 
     async def answer(
         self, client: Client, event: object, args: list[Any], size: int, now: float, wants_ack: bool
@@ -114,7 +127,9 @@ class Router:
         """
         name = event
         try:
-            self.check_rate(client, now)
+            self.check_rate(client, now, size)
+            if event == _ENVELOPE:
+                self.check_event_rate(client, event, now)
             name, payload = self._resolve(event, args)
             self.check_event_rate(client, name, now)
             route = ROUTES.get(name)
@@ -171,10 +186,14 @@ class Router:
         return None
 
 
-def _take(tokens: bucket.Bucket, now: float) -> None:
-    wait = tokens.take(now)
-    if wait:
-        raise RtError(RATE_LIMITED, "too many events, slow down", retry_after=round(wait, 3) or 0.001)
+def _slow_down(client: Client, wait: float, now: float) -> NoReturn:
+    """Refuse an event over the rate; a client that goes on in spite of many refusals is sent away."""
+    if client.patience is None:
+        client.patience = bucket.Bucket(REFUSALS, now)
+    if client.patience.take(now):
+        client.log.warning("client sent away", reason=RATE_LIMITED.reason, ip=client.ip)
+        client.gateway.dismiss(client, RtError(RATE_LIMITED, "too many events over the rate"))
+    raise RtError(RATE_LIMITED, "too many events, slow down", retry_after=round(wait, 3) or 0.001)
 
 
 def _rate(rate: Rate) -> bucket.Rate:

@@ -111,7 +111,6 @@ def serve(app: App, config: Config | None = None) -> int:
     scheme = "https" if tls.cert is not None else "http"
     host, port = listener.getsockname()[:2]
     url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
-    proxies = [str(network) for network in settings.trusted_proxies]
     server = Server(
         uvicorn.Config(
             app,
@@ -125,8 +124,7 @@ def serve(app: App, config: Config | None = None) -> int:
             access_log=False,
             server_header=False,
             date_header=False,
-            proxy_headers=bool(proxies),
-            forwarded_allow_ips=proxies or None,
+            proxy_headers=False,
             backlog=_BACKLOG,
             timeout_graceful_shutdown=_LAST_REQUESTS,
             ssl_certfile=tls.cert,

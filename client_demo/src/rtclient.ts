@@ -17,8 +17,7 @@ import { io, type ManagerOptions, type Socket, type SocketOptions } from "socket
 // ---------------------------------------------------------------------------------------------- what is sent around
 
 /**
- * The reasons a server gives, a closed list. `token_revoked` is for a later version; `not_connected` and `timeout` of an
- * RtError are this client's own.
+ * The reasons a server gives, a closed list; `not_connected` and `timeout` of an RtError are this client's own.
  */
 export type Reason =
   | "bad_request" | "unauthorized" | "forbidden" | "not_found" | "unknown_event" | "not_a_member"
@@ -199,6 +198,13 @@ export interface History {
   complete: boolean;
 }
 
+export interface Refreshed {
+  /** When the new token expires; null for never. */
+  expires_at: string | null;
+  /** Rooms that only the old token opened. */
+  left?: string[];
+}
+
 /**
  * What `socket.send` takes: an object names its event by `message_type` or `type` and is a `chat` without either, text
  * that is a JSON object is the same object, and any other text or scalar is a broadcast to everybody.
@@ -258,6 +264,7 @@ export interface ClientToServerEvents {
   ping: (payload: unknown, ack?: Answer<{ pong: true; timestamp: string }>) => void;
   presence: (payload: { room: string } & PresenceOptions, ack?: Answer<Presence>) => void;
   history: (payload: { room: string } & HistoryOptions, ack?: Answer<History>) => void;
+  refresh_token: (payload: { token: string }, ack?: Answer<Refreshed>) => void;
   rooms: (payload: object, ack?: Answer<{ rooms: string[] }>) => void;
   subscribe: (payload: { topic: string }, ack?: Answer<{ topic: string }>) => void;
   unsubscribe: (payload: { topic: string }, ack?: Answer<{ topic: string }>) => void;
@@ -283,6 +290,7 @@ export interface ServerToClientEvents {
   new_notification: (payload: UserNotification) => void;
   notification_read: (payload: { notification_ids: string[] }) => void;
   all_read: (payload: object) => void;
+  token_expiring: (payload: { expires_at: string }) => void;
   disconnecting_by_server: (payload: Goodbye) => void;
   pong: (payload: { timestamp: string }) => void;
   error: (payload: ErrorBody & { event: string }) => void;
@@ -329,7 +337,7 @@ export interface Auth {
 export interface RtClientOptions {
   /** Where the server is; the page's own origin by default. */
   url?: string;
-  /** Who one is. A function is asked at every attempt to connect, so that it can give a fresh token. */
+  /** Who one is. A function is asked for a fresh token at every attempt to connect, and before a token expires. */
   auth?: Auth | ((send: (auth: Auth) => void) => void);
   /** Milliseconds to wait for an acknowledgement. */
   timeout?: number;
@@ -363,6 +371,10 @@ export class RtClient {
     this.socket = url === undefined ? io(options) : io(url, options);
     this.#timeout = timeout;
     this.#watch();
+    if (typeof auth === "function") {
+      // Without a new token the connection ends, and the next one is asked for it anyway.
+      this.on("token_expiring", () => auth(({ token }) => void (token && this.refreshToken(token).catch(() => {}))));
+    }
   }
 
   get status(): Status {
@@ -467,6 +479,13 @@ export class RtClient {
   /** What was said in a room. */
   history(room: string, options: HistoryOptions = {}): Promise<History> {
     return this.#ask((socket, done) => socket.emit("history", { room, ...options }, done));
+  }
+
+  /** Goes on with a new token of the same user; rooms that only the old one opened are left. */
+  async refreshToken(token: string): Promise<Refreshed> {
+    const done = await this.#ask<Refreshed>((socket, done) => socket.emit("refresh_token", { token }, done));
+    for (const room of done.left ?? []) this.#rooms.delete(room);
+    return done;
   }
 
   async rooms(): Promise<string[]> {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 from typing import Protocol
 
@@ -83,6 +83,18 @@ class Grants:
         if client.rooms is None or room not in client.rooms:
             self.check_join(client, room)
 
+    def closed_by(self, before: Identity | None, after: Identity, rooms: Iterable[str]) -> list[str]:
+        """Return those of *rooms* that the claims *before* opened, and those *after* do not.
+
+        Who is in a room by the application's doing, whatever its claims, stays there.
+        """
+        old = before.rooms if before is not None else None
+        return [
+            room
+            for room in rooms
+            if self.policy(room).join == "claim" and _claimed(old, room) and not _claimed(after.rooms, room)
+        ]
+
     def _find(self, room: str) -> RoomPolicy:
         return next((policy for patterns, policy in self._policies if patterns.match(room)), _DEFAULT)
 
@@ -97,7 +109,11 @@ def _allowed(rule: str, client: Applicant, claimed: Sequence[str] | None, room: 
         return True
     if rule == "authenticated":
         return client.identity is not None
-    return rule == "claim" and claimed is not None and _patterns(tuple(claimed)).match(room)
+    return rule == "claim" and _claimed(claimed, room)
+
+
+def _claimed(claimed: Sequence[str] | None, room: str) -> bool:
+    return claimed is not None and _patterns(tuple(claimed)).match(room)
 
 
 @lru_cache(maxsize=_REMEMBERED)

@@ -5,7 +5,7 @@ claim of the wrong type has to be a refusal, not an error. No message repeats th
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import jwt as pyjwt
 import orjson
@@ -24,19 +24,31 @@ MAX_TOKEN = 8192
 _HASHES = {"HS256": HMACAlgorithm.SHA256, "HS384": HMACAlgorithm.SHA384, "HS512": HMACAlgorithm.SHA512}
 
 
-class TokenVerifier:
-    """Verifies tokens by `auth.jwt`. Raises ConfigError when its key does not fit its algorithms."""
+class Keys(Protocol):
+    """The keys of an issuer that may change them."""
 
-    def __init__(self, config: Jwt) -> None:
+    def find(self, algorithm: str, kid: str | None) -> Any:
+        """Return the key; raise `UnknownKeyError` when it is not known."""
+
+
+class TokenVerifier:
+    """Verifies tokens by `auth.jwt`, with the configured key or, given any, one of *keys*.
+
+    Raises ConfigError when the key does not fit the algorithms.
+    """
+
+    def __init__(self, config: Jwt, keys: Keys | None = None) -> None:
         self._config = config
         self._algorithms = list(config.algorithms)
         self._jws = _signatures(config)
-        self._key = _key(config, self._jws)
+        self._keys = keys
+        self._key = _key(config, self._jws) if config.jwks_url is None else None
 
     def verify(self, token: str, now: float) -> Identity:
         """Return who the bearer of `token` is at `now` (Unix seconds).
 
-        Raises RtError: `token_expired` for a token that was good once, `unauthorized` for any other bad one.
+        Raises RtError: `token_expired` for a token that was good once, `unauthorized` for any other bad one. One that
+        is signed with a key not known yet is an UnknownKeyError, and may be good when its wait is over.
         """
         claims = self._claims(token)
         identity = identity_of(claims)
@@ -50,13 +62,22 @@ class TokenVerifier:
         if len(token) > MAX_TOKEN:
             refuse("the token is too long")
         try:
-            found = self._jws.decode_complete(token, self._key, algorithms=self._algorithms)
+            found = self._jws.decode_complete(token, self._key_for(token), algorithms=self._algorithms)
             claims = orjson.loads(found["payload"])
         except (pyjwt.PyJWTError, ValueError, TypeError, RecursionError):
             refuse("the token is not valid")
         if not isinstance(claims, dict):
             refuse("the token is not valid")
         return claims
+
+    def _key_for(self, token: str) -> Any:
+        if self._keys is None:
+            return self._key
+        header = self._jws.get_unverified_header(token)
+        algorithm = header.get("alg")
+        if algorithm not in self._algorithms:
+            refuse("the token is not valid")
+        return self._keys.find(algorithm, header.get("kid"))
 
     def _check_issuer(self, claims: Mapping[str, Any]) -> None:
         audience = claims.get("aud")

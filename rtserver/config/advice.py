@@ -8,13 +8,16 @@ from rtserver.config.schema import Config
 
 EVENTS = (
     *("join", "leave", "chat", "broadcast", "private", "typing", "ping", "presence", "history", "rooms"),
-    *("subscribe", "unsubscribe", "notifications", "mark_read", "mark_all_read"),
+    *("subscribe", "unsubscribe", "notifications", "mark_read", "mark_all_read", "refresh_token"),
 )
 """Events of clients that rtserver answers itself; an application may have more."""
 
 # An application's own event that is called somewhat like one of ours is no mistake.
 _LIKENESS = 0.75
 _SIGNING_BYTES = 24
+
+# What `socket.send()` emits, and may have a rate of its own beside that of the event it carries.
+_ENVELOPE = "message"
 
 
 def advice(config: Config) -> Iterator[str]:
@@ -24,6 +27,9 @@ def advice(config: Config) -> Iterator[str]:
         yield "auth.jwt.secret: is shorter than 32 bytes, so it may be guessed"
     if config.api.keys and config.auth.mode == "none":
         yield "api.keys: are asked of nobody while auth.mode is none"
+    hooks = config.auth.hooks
+    if (hooks.connect or hooks.join or hooks.publish) and not hooks.secrets:
+        yield "auth.hooks.secrets: is empty, so the backend cannot know who asks"
     yield from _unreachable(config)
     yield from _closed_to_all(config)
     yield from _misspelt_events(config)
@@ -61,6 +67,6 @@ def _closed_to_all(config: Config) -> Iterator[str]:
 
 def _misspelt_events(config: Config) -> Iterator[str]:
     for event in config.limits.events:
-        near = None if event in EVENTS else nearest(event, EVENTS, _LIKENESS)
+        near = None if event in (*EVENTS, _ENVELOPE) else nearest(event, EVENTS, _LIKENESS)
         if near is not None:
             yield f"limits.events.{event}: is no event of rtserver's own; did you mean '{near}'?"

@@ -11,10 +11,8 @@ from rtserver.config.schema import Auth, Jwt
 
 
 def jwt_problems(auth: Auth) -> Iterator[Problem]:
-    """Yield what keeps `auth.jwt` from verifying tokens; in mode none only what is not available."""
+    """Yield what keeps `auth.jwt` from verifying tokens; nothing in mode none, which looks at none."""
     jwt = auth.jwt
-    if jwt.jwks_url is not None:
-        yield Problem("auth.jwt.jwks_url", "is not available in this version", "use auth.jwt.public_key")
     if auth.mode == "none":
         return
     families = {algorithm.startswith("HS") for algorithm in jwt.algorithms}
@@ -39,10 +37,10 @@ def _shared(jwt: Jwt) -> Iterator[Problem]:
 def _public(jwt: Jwt) -> Iterator[Problem]:
     if jwt.secret is not None:
         yield Problem(
-            "auth.jwt.secret", "goes only with HS algorithms", "the others take auth.jwt.public_key"
+            "auth.jwt.secret", "goes only with HS algorithms", "the others take public_key or jwks_url"
         )
     if jwt.public_key is None and jwt.jwks_url is None:
-        yield Problem("auth.jwt.public_key", "is required unless auth.mode is none")
+        yield Problem("auth.jwt.public_key", "is required unless auth.mode is none", "or auth.jwt.jwks_url")
     if jwt.public_key is not None and jwt.jwks_url is not None:
         yield Problem("auth.jwt.public_key", "cannot be given together with jwks_url")
     if jwt.public_key is not None and "PRIVATE KEY" in jwt.public_key:

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, model_validator
 
 from rtserver.config.schema_access import Api, Auth, Jwt
 from rtserver.config.schema_backends import Broker, Ingest, KafkaSource, PostgresSource, Store
+from rtserver.config.schema_hooks import Hooks
 from rtserver.config.schema_rooms import (
     Announce,
     ConnectionLimits,
@@ -39,6 +40,7 @@ __all__ = [
     "Drain",
     "Engine",
     "History",
+    "Hooks",
     "Ingest",
     "Jwt",
     "KafkaSource",

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
+from rtserver.config.schema_hooks import Hooks
 from rtserver.config.section import Section
 from rtserver.config.types import Duration, HttpUrl, Secret, Secrets, Text, Texts
 from rtserver.config.values import listed
@@ -54,6 +55,7 @@ class Auth(Section):
     jwt: Jwt = Jwt()
     refresh_grace: Duration = 30.0
     """How long before its token expires a client is asked for a new one."""
+    hooks: Hooks = Hooks()
 
 
 class Api(Section):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from ipaddress import ip_network
 
 from rtserver.config.schema import ConnectionLimits
 from rtserver.protocol.errors import TOO_MANY_CONNECTIONS, RtError
@@ -33,7 +34,7 @@ class Admission:
             raise RtError(TOO_MANY_CONNECTIONS, "the server has as many connections as it may")
         if limits.per_user is not None and self._users[client_id] >= limits.per_user:
             raise RtError(TOO_MANY_CONNECTIONS, f"{limits.per_user} connections per user are allowed")
-        if limits.per_ip is not None and self._ips[ip] >= limits.per_ip:
+        if limits.per_ip is not None and self._ips[_holder(ip)] >= limits.per_ip:
             raise RtError(TOO_MANY_CONNECTIONS, f"{limits.per_ip} connections per address are allowed")
         self._total += 1
         self._count(client_id, ip, 1)
@@ -47,9 +48,19 @@ class Admission:
         # Only what is limited is counted: the counters cost memory per client.
         for limit, counter, key in (
             (self._limits.per_user, self._users, client_id),
-            (self._limits.per_ip, self._ips, ip),
+            (self._limits.per_ip, self._ips, _holder(ip) if self._limits.per_ip is not None else ip),
         ):
             if limit is not None:
                 counter[key] += step
                 if not counter[key]:
                     del counter[key]
+
+
+def _holder(ip: str) -> str:
+    """Return what one holder of an address has: of IPv6, its first 64 bits, because everybody has 2**64 of them."""
+    if ":" not in ip:
+        return ip
+    try:
+        return str(ip_network((ip.partition("%")[0], 64), strict=False))
+    except ValueError:
+        return ip

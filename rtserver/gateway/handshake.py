@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
 from rtserver.auth.tokens import Identity
+from rtserver.hooks import Hooks
 from rtserver.protocol.errors import BAD_REQUEST, UNAUTHORIZED, RtError
 from rtserver.protocol.names import normal_name
 
@@ -31,9 +32,20 @@ class Introduction(NamedTuple):
 class Handshake:
     """Judges the handshake's ``auth`` payload and query by ``auth.mode``."""
 
-    def __init__(self, mode: str, verifier: Verifier | None) -> None:
+    def __init__(self, mode: str, verifier: Verifier | None, hooks: Hooks | None = None) -> None:
         self._mode = mode
         self._verifier = verifier
+        self._hooks = hooks
+        self.asks = hooks is not None and hooks.settings.connect is not None
+        """Whether the operator's backend has a say."""
+
+    async def ask(self, who: Introduction, auth: Mapping[str, Any], ip: str) -> Introduction:
+        """Return who connects in the eyes of the backend; raise `RtError` when it says no."""
+        assert self._hooks is not None
+        identity = await self._hooks.connect(who.client_id, who.name, who.identity, auth, ip)
+        if identity is None or identity is who.identity:
+            return who
+        return Introduction(identity.user, identity.name or identity.user, identity)
 
     def introduce(self, auth: Mapping[str, Any], query: Mapping[str, str], now: float) -> Introduction:
         """Return who connects; *now* is Unix time. Raise `RtError` when it may not."""

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
+from rtserver.auth.keyset import UnknownKeyError
 from rtserver.client import Client, Gateway
 from rtserver.gateway.admission import Admission
 from rtserver.gateway.application import Application, refusal, uncancelled
 from rtserver.gateway.connection import Connection
 from rtserver.gateway.formats import form_of
-from rtserver.gateway.handshake import Handshake
+from rtserver.gateway.handshake import Handshake, Introduction
 from rtserver.gateway.members import MAIN, Members
 from rtserver.gateway.packets import Packet
 from rtserver.node import Node
@@ -23,12 +25,22 @@ from rtserver.transport.packets import MalformedPacket
 
 _log = logger("gateway")
 
+Job = Callable[[], Awaitable[None] | None]
 OnConnect = Callable[[Client, dict[str, Any]], Awaitable[None]]
 
 # How long a connection whose client was refused stays, for the refusal to arrive and for another namespace to join.
 REFUSED_LINGER = 1.0
 # How often one connection may ask to join namespaces.
 MAX_ATTEMPTS = 32
+
+
+class _Entry(NamedTuple):
+    """Somebody at the door."""
+
+    connection: Connection
+    packet: Packet
+    gateway: Gateway
+    new_sid: Callable[[], str]
 
 
 class Lobby:
@@ -52,10 +64,11 @@ class Lobby:
 
     def enter(
         self, connection: Connection, packet: Packet, gateway: Gateway, new_sid: Callable[[], str]
-    ) -> Callable[[], Awaitable[None] | None] | None:
+    ) -> Job | None:
         """Begin with a CONNECT; return the job that goes on, None when the client is refused already.
 
-        From here on the client is known as one being accepted. Raises `MalformedPacket` for a second CONNECT.
+        From here on the client is known as one being accepted, except one whom others have to be asked about first.
+        Raises `MalformedPacket` for a second CONNECT.
         """
         connection.attempts += 1
         if packet.namespace in connection.clients or connection.attempts > MAX_ATTEMPTS:
@@ -63,21 +76,55 @@ class Lobby:
         if not self._application.has_namespace(packet.namespace):
             self._tell(connection, packet.namespace, {"message": "Invalid namespace"})
             return None
-        auth = packet.data or {}
+        entry = _Entry(connection, packet, gateway, new_sid)
         try:
-            who = self._handshake.introduce(auth, connection.query, time.time())
-            self._admission.enter(who.client_id, connection.ip)
+            who = self._introduce(entry)
+        except UnknownKeyError as unknown:
+            return partial(self._enter_slowly, entry, unknown)
         except RtError as error:
             self._refuse(connection, packet.namespace, error)
             return None
-        form, namespace = connection.format(packet.namespace), packet.namespace
+        return partial(self._enter_slowly, entry, None) if self._handshake.asks else self._admit(entry, who)
+
+    async def _enter_slowly(self, entry: _Entry, unknown: UnknownKeyError | None) -> None:
+        """Go on when the issuer was asked for its keys, or the backend for its opinion; only this client waits."""
+        connection, namespace = entry.connection, entry.packet.namespace
+        try:
+            if unknown is not None:
+                await unknown.wait()
+            who = self._introduce(entry)
+            if self._handshake.asks:
+                who = await self._handshake.ask(who, entry.packet.data or {}, connection.ip)
+        except RtError as error:
+            self._refuse(connection, namespace, error)
+            return
+        if connection.session.closed:
+            return
+        if namespace in connection.clients:
+            connection.session.refuse("one CONNECT per namespace")
+            return
+        job = self._admit(entry, who)
+        rest = job() if job is not None else None
+        if rest is not None:
+            await rest
+
+    def _introduce(self, entry: _Entry) -> Introduction:
+        return self._handshake.introduce(entry.packet.data or {}, entry.connection.query, time.time())
+
+    def _admit(self, entry: _Entry, who: Introduction) -> Job | None:
+        connection, namespace = entry.connection, entry.packet.namespace
+        try:
+            self._admission.enter(who.client_id, connection.ip)
+        except RtError as error:
+            self._refuse(connection, namespace, error)
+            return None
         client = Client(
-            new_sid(),
+            entry.new_sid(),
             who.client_id,
             who.name,
             connection.session,
-            form,
-            gateway,
+            connection.format(namespace),
+            entry.gateway,
             namespace=namespace,
             identity=who.identity,
             ip=connection.ip,
@@ -85,7 +132,7 @@ class Lobby:
         client.bucket, client.event_buckets = connection.buckets
         connection.clients[namespace] = client
         self._members.add(client)
-        return lambda: self._begin(connection, client, auth)
+        return partial(self._begin, connection, client, entry.packet.data or {})
 
     def forget(self, connection: Connection, client: Client) -> None:
         """Undo `enter` for a client that was not accepted."""
@@ -131,6 +178,7 @@ class Lobby:
             await self._node.connect(client)
         else:
             self._members.admit(client)
+            self._node.credentials.watch(client)
         await self._run_hooks(client, auth)
 
     async def _run_hooks(self, client: Client, auth: dict[str, Any]) -> None:

@@ -130,7 +130,7 @@ class SocketIoServer(socketio.AsyncServer):  # type: ignore[misc]  # the library
             return None
         event, args = packet.data[0], packet.data[1:]
         if self._application.takes(client.namespace, event, ours=self._router.knows(event)):
-            return self._custom(client, event, args, packet.id)
+            return self._custom(client, packet)
         wants_ack = packet.id is not None
         answer = self._router.answer(client, event, args, packet.size, time.monotonic(), wants_ack)
         # Most handlers never wait: stepped here they are done, without a task.
@@ -144,9 +144,10 @@ class SocketIoServer(socketio.AsyncServer):  # type: ignore[misc]  # the library
     async def _finish(self, answer: Any, awaited: Any, client: Client, ack_id: int | None) -> None:
         _acknowledge(client, ack_id, await carry_on(answer, awaited))
 
-    async def _custom(self, client: Client, event: Any, args: list[Any], ack_id: int | None) -> None:
+    async def _custom(self, client: Client, packet: Packet) -> None:
+        event, args, ack_id = packet.data[0], packet.data[1:], packet.id
         try:
-            self._router.check_rate(client, time.monotonic())
+            self._router.check_rate(client, time.monotonic(), packet.size)
             self._router.check_event_rate(client, event, time.monotonic())
             values = await self._application.run(client, event, args)
             if ack_id is not None and values is not None:
@@ -177,7 +178,8 @@ class SocketIoServer(socketio.AsyncServer):  # type: ignore[misc]  # the library
         client.emit("disconnecting_by_server", error.farewell())
         if not error.reason.reconnect:
             client.session.send(form_of(client).disconnect())
-        if client.namespace == MAIN:
+        if client.namespace == MAIN or error.reason.reconnect:
+            # socket.io-client comes back only after a connection that ended, not after a namespace that did.
             client.session.close(error.reason.code, error.reason.reason)
         else:
             self._remove(connection, client, self.reason.SERVER_DISCONNECT, farewell=True)
@@ -199,6 +201,7 @@ class SocketIoServer(socketio.AsyncServer):  # type: ignore[misc]  # the library
             _run_through(self._node.part(client, reason) if farewell else self._node.lose(client, reason))
         else:
             self._members.silence(client)
+            self._node.credentials.forget(client)
         del connection.clients[client.namespace]
         self.lobby.release(client)
         if not self._application.present:

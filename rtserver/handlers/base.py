@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from rtserver.auth.decisions import ABSENT
 from rtserver.auth.grants import Grants
 from rtserver.client import Client
+from rtserver.hooks import Hooks
 from rtserver.node import Node
 from rtserver.notifications import Notifications
+from rtserver.protocol.errors import NOT_A_MEMBER, RtError
 from rtserver.protocol.messages import Chat
 from rtserver.publisher import Published
 from rtserver.webhooks.journal import Receipt
@@ -33,6 +36,7 @@ class Context:
     grants: Grants
     rooms_per_client: int | None
     notifications: Notifications
+    hooks: Hooks | None = None
 
 
 def told(published: Published, body: dict[str, Any]) -> dict[str, Any] | Held:
@@ -40,14 +44,29 @@ def told(published: Published, body: dict[str, Any]) -> dict[str, Any] | Held:
     return body if published.receipt is None else Held(body, published.receipt)
 
 
+async def check_look(context: Context, client: Client, room: str) -> None:
+    """Raise `RtError` when the client may not see who is in the room, or what was said there."""
+    context.grants.check_look(client, room)
+    if context.hooks is not None and (client.rooms is None or room not in client.rooms):
+        await context.hooks.join(client, room)
+
+
 async def say(context: Context, client: Client, event: str, request: Chat) -> Published:
     """Publish a client's message under *event*, if it may."""
     context.grants.check_publish(client, request.room)
+    extra = request.extra_data()
+    if context.hooks is not None:
+        data = await context.hooks.publish(client, request.room, event, request.message, extra)
+        # Much can happen while a backend thinks.
+        if not client.live:
+            raise RtError(NOT_A_MEMBER, "room: you are gone")
+        context.grants.check_publish(client, request.room)
+        extra = extra if data is ABSENT else {"data": data}
     return await context.node.say(
         request.room,
         event,
         request.message,
         sender=client,
         skip=() if request.echo else (client.sid,),
-        **request.extra_data(),
+        **extra,
     )

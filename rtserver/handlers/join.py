@@ -18,6 +18,10 @@ async def join(context: Context, client: Client, request: Join) -> dict[str, Any
     room = request.room
     if client.rooms is None or room not in client.rooms:
         _check(context, client, room)
+        if context.hooks is not None:
+            await context.hooks.join(client, room)
+            # Others may have come while the backend thought.
+            _check(context, client, room)
     count = await context.node.join(client, room)
     if request.since is not None:
         page = await context.node.after(room, request.since, request.history or 1000)

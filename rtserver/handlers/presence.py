@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rtserver.client import Client
-from rtserver.handlers.base import Context
+from rtserver.handlers.base import Context, check_look
 from rtserver.protocol.errors import FORBIDDEN, RtError
 from rtserver.protocol.messages import Presence
 from rtserver.rooms.views import listed
@@ -13,7 +13,7 @@ from rtserver.rooms.views import listed
 
 async def presence(context: Context, client: Client, request: Presence) -> dict[str, Any]:
     """Answer with the members, a page at a time, and their exact number."""
-    context.grants.check_look(client, request.room)
+    await check_look(context, client, request.room)
     if not context.grants.policy(request.room).presence:
         raise RtError(FORBIDDEN, "room: this room does not show who is in it")
     everybody = context.node.members(request.room)

@@ -106,6 +106,12 @@ class Rooms(Message):
     """Ask which rooms one is in."""
 
 
+class RefreshToken(Message):
+    """Go on with a new token of the same user."""
+
+    token: str
+
+
 def parse(model: type[M], payload: Any) -> M:
     """Return *payload* as *model*; raise `RtError` with ``bad_request`` that names the first wrong field."""
     if not isinstance(payload, dict):

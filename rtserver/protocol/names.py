@@ -1,7 +1,8 @@
 """Names of rooms, topics, clients and events: what is one, and which are reserved.
 
 Names are compared after Unicode normalisation (NFC, UAX #15), so that two spellings of one name are one room.
-Control characters and the bidirectional controls of UAX #9 are refused: they make a name look like another's.
+Control characters, the bidirectional controls of UAX #9, and characters that show nothing are refused: they make a
+name look like another's.
 """
 
 from __future__ import annotations
@@ -19,6 +20,15 @@ RESERVED_EVENTS = frozenset(
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _REFUSED_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
+# Default_Ignorable_Code_Point of UAX #44 beyond the category Cf, and the blank Braille cell: nothing of them is seen.
+_UNSEEN = frozenset(
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0"
+    + "".join(map(chr, [*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)]))
+)
+_ZWNJ, _ZWJ, _AS_EMOJI = "\u200c", "\u200d", "\ufe0f"
+_SKIN_TONES = tuple(map(chr, range(0x1F3FB, 0x1F400)))
+_VIRAMA = 9
+
 
 def normal_name(name: str) -> str:
     """Return *name* in NFC; raise `ValueError` when it is empty, too long, or holds a refused character."""
@@ -28,14 +38,36 @@ def normal_name(name: str) -> str:
         raise ValueError(f"must have at most {MAX_LENGTH} characters")
     if not (name.isascii() and name.isprintable()):
         name = unicodedata.normalize("NFC", name)
-        for character in name:
-            if character in _BIDI or unicodedata.category(character) in _REFUSED_CATEGORIES:
+        for index, character in enumerate(name):
+            category = unicodedata.category(character)
+            if character in _BIDI or category in _REFUSED_CATEGORIES:
                 raise ValueError(f"must not contain control or bidi characters (U+{ord(character):04X})")
+            if (category == "Cf" or character in _UNSEEN) and not _joins(name, index):
+                raise ValueError(f"must not contain invisible characters (U+{ord(character):04X})")
     if not name.strip():
         raise ValueError("must not be empty")
     if len(name) > MAX_LENGTH:
         raise ValueError(f"must have at most {MAX_LENGTH} characters")
     return name
+
+
+def _joins(name: str, index: int) -> bool:
+    """Tell whether an invisible character is part of what is seen: inside an emoji, or after an Indic virama.
+
+    The latter is the rule of RFC 5892, appendix A, for domain names, which forbid joiners everywhere else.
+    """
+    before, after = name[index - 1 : index], name[index + 1 : index + 2]
+    character = name[index]
+    if character in (_ZWNJ, _ZWJ) and before and unicodedata.combining(before) == _VIRAMA:
+        return True
+    if character == _AS_EMOJI:
+        return after == "\u20e3" or _is_symbol(before)
+    return character == _ZWJ and (before == _AS_EMOJI or _is_symbol(before)) and _is_symbol(after)
+
+
+def _is_symbol(character: str) -> bool:
+    # No letter or digit is a symbol, so no word can be made to look like another.
+    return character in _SKIN_TONES or (character != "" and unicodedata.category(character) == "So")
 
 
 def publishable_event(name: str) -> str:

@@ -20,7 +20,8 @@ def unwrap(payload: Any) -> tuple[str, dict[str, Any]]:
     ``chat``.
     """
     if payload is None or isinstance(payload, bool | int | float):
-        payload = orjson.dumps(payload).decode()
+        # orjson writes no number beyond 64 bits.
+        payload = str(payload) if type(payload) is int else orjson.dumps(payload).decode()
     if isinstance(payload, str):
         parsed = _json(payload)
         if not isinstance(parsed, dict):

@@ -23,13 +23,18 @@ class Bucket:
         self._tokens = rate.burst
         self._updated = now
 
-    def take(self, now: float) -> float:
-        """Take one token and return 0.0, or return the seconds after which one will be there."""
+    def take(self, now: float, cost: float = 1.0) -> float:
+        """Take *cost* tokens and return 0.0, or return the seconds after which they will be there.
+
+        What costs more than the bucket ever holds costs all of it: else it could never be had.
+        """
         rate = self._rate
         tokens = min(rate.burst, self._tokens + max(0.0, now - self._updated) * rate.per_second)
         self._updated = now
-        if tokens >= 1.0:
-            self._tokens = tokens - 1.0
+        if cost > rate.burst:
+            cost = rate.burst
+        if tokens >= cost:
+            self._tokens = tokens - cost
             return 0.0
         self._tokens = tokens
-        return (1.0 - tokens) / rate.per_second
+        return (cost - tokens) / rate.per_second

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from ipaddress import ip_address
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
@@ -94,7 +95,7 @@ def environ_of(scope: Scope) -> dict[str, Any]:
         "REQUEST_METHOD": scope.get("method", "GET"),
         "PATH_INFO": scope["path"],
         "QUERY_STRING": scope["query_string"].decode("latin-1"),
-        "REMOTE_ADDR": client[0],
+        "REMOTE_ADDR": _address(client[0]),
         "REMOTE_PORT": str(client[1]),
         "SERVER_PROTOCOL": f"HTTP/{scope.get('http_version', '1.1')}",
         "wsgi.url_scheme": scope.get("scheme", "http").replace("ws", "http"),
@@ -105,6 +106,14 @@ def environ_of(scope: Scope) -> dict[str, Any]:
         key = name if name in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{name}"
         environ[key] = f"{environ[key]},{value}" if key in environ else value
     return environ
+
+
+def _address(text: str) -> str:
+    """Return an address in its one spelling; empty for what is none, such as the path of a Unix socket."""
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        return ""
 
 
 async def respond(send: Send, status: int, body: bytes, headers: Headers, content_type: bytes) -> None:

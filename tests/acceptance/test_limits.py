@@ -15,6 +15,7 @@ from .harness.shapes import (
     check_ack,
     check_connect_error,
     check_error_event,
+    check_event,
     check_refusal,
     token,
     unique,
@@ -242,6 +243,20 @@ class TestRate:
         check_refusal(await client.emit("chat", {"message": "3"}), "rate_limited")
         check_ack("broadcast", await client.emit("broadcast", {"message": "free"}))
         await client.sync()
+
+
+async def test_sustained_abuse(serve, node: Node):
+    """Who does not stop is told rate_limited and disconnected, comes back by itself, and others notice nothing."""
+    server = serve({"limits": {"rate": {"messages": 10, "per": "1s", "burst": 10}}})
+    witness = await node.connect(server.url)
+    flooder = await node.connect(server.url, reconnection=True, reconnectionDelay=100)
+    flooder.burst("ping", 3000)
+    farewell = check_event("disconnecting_by_server", await flooder.next("disconnecting_by_server"))
+    assert (farewell["reason"], farewell["reconnect"]) == ("rate_limited", True)
+    await flooder.until_reconnected()
+    assert len(flooder.unread("error")) >= 1000
+    assert witness.connects == 1
+    await witness.sync()
 
 
 async def admitted(node: Node, url: str, transports: str) -> NodeClient | None:

@@ -72,6 +72,7 @@ EVENTS: dict[str, tuple[set[str], set[str]]] = {
     "notification_read": ({"notification_ids"}, set()),
     "all_read": (set(), set()),
     "pong": ({"timestamp"}, set()),
+    "token_expiring": ({"expires_at"}, set()),
     "error": ({"code", "reason", "message", "event"}, {"retry_after"}),
     "disconnecting_by_server": ({"code", "reason", "message", "reconnect"}, set()),
 }
@@ -91,6 +92,7 @@ ACKS: dict[str, set[str]] = {
     "notifications": {"notifications", "unread"},
     "mark_read": {"marked"},
     "mark_all_read": {"marked"},
+    "refresh_token": {"expires_at"},
 }
 
 MEMBER = {"client_id", "name", "verified", "connections", "joined_at"}

@@ -40,6 +40,16 @@ def test_keys_that_nobody_needs() -> None:
     assert advised({"api": {"keys": ["k"]}, "auth": {"mode": "required", "jwt": {"secret": SECRET}}}) == []
 
 
+@pytest.mark.parametrize("kind", ["connect", "join", "publish"])
+def test_hooks_without_a_secret(kind: str) -> None:
+    """A backend that is asked without a signature is named, and one that is asked with one is not."""
+    hooks: dict[str, Any] = {kind: "https://backend.example/"}
+    assert advised({"auth": {"hooks": hooks}}) == [
+        "auth.hooks.secrets: is empty, so the backend cannot know who asks"
+    ]
+    assert advised({"auth": {"hooks": hooks | {"secrets": ["whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3"]}}}) == []
+
+
 @pytest.mark.parametrize("everything", ["*", "**"])
 def test_policies_behind_one_for_every_room(everything: str) -> None:
     """A policy that an earlier one leaves no room to is named, and one before it is not."""
@@ -63,7 +73,14 @@ def test_rules_about_tokens_without_tokens() -> None:
 
 @pytest.mark.parametrize(
     ("event", "meant"),
-    [("typin", "typing"), ("Chat", "chat"), ("brodcast", "broadcast"), ("typing", None), ("vote", None)],
+    [
+        ("typin", "typing"),
+        ("Chat", "chat"),
+        ("brodcast", "broadcast"),
+        ("typing", None),
+        ("vote", None),
+        ("message", None),
+    ],
 )
 def test_rates_of_misspelt_events(event: str, meant: str | None) -> None:
     """A rate for what looks like a misspelt event is named; an application's own events are not."""

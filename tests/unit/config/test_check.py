@@ -63,13 +63,19 @@ def test_one_usable_key(mode: str, jwt: dict[str, Any], places: list[str]) -> No
     assert [problem.partition(":")[0] for problem in problems] == places
 
 
-@pytest.mark.parametrize("mode", ["none", "required"])
-def test_jwks_is_refused(mode: str) -> None:
-    """A key set that this version cannot fetch keeps the server from starting, in every mode."""
-    jwt = {"algorithms": ["RS256"], "jwks_url": "https://issuer.example/jwks"}
-    assert told({"auth": {"mode": mode, "jwt": jwt}}) == [
-        "auth.jwt.jwks_url: is not available in this version; use auth.jwt.public_key"
-    ]
+@pytest.mark.parametrize(
+    ("jwt", "places"),
+    [
+        ({"algorithms": ["RS256", "ES256"]}, []),
+        ({"algorithms": ["HS256"], "secret": SECRET}, ["auth.jwt.jwks_url"]),
+        ({"algorithms": ["RS256"], "public_key": PUBLIC}, ["auth.jwt.public_key"]),
+        ({"algorithms": ["RS256"], "secret": SECRET}, ["auth.jwt.secret"]),
+    ],
+)
+def test_published_keys(jwt: dict[str, Any], places: list[str]) -> None:
+    """An issuer's key set goes with public-key algorithms only, and instead of a key of one's own."""
+    found = told({"auth": {"mode": "required", "jwt": {**jwt, "jwks_url": "https://issuer.example/jwks"}}})
+    assert [problem.partition(":")[0] for problem in found] == places
 
 
 def test_certificate_and_key_come_together(tmp_path: Path) -> None:

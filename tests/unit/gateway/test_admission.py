@@ -43,6 +43,25 @@ class TestCounts:
         admission.exit(*same)
         assert not full(admission, *same)
 
+    @pytest.mark.parametrize(
+        ("one", "another", "same"),
+        [
+            ("2001:db8::1", "2001:db8::2", True),
+            ("2001:db8::1", "2001:db8:0:0:ffff::", True),
+            ("2001:db8::1", "2001:db8:0:1::1", False),
+            ("fe80::1%eth0", "fe80::2%eth0", True),
+            ("192.0.2.1", "192.0.2.2", False),
+            ("no:address", "no:other", False),
+        ],
+    )
+    def test_whose_address(self, one: str, another: str, same: bool):
+        """Of IPv6 the first 64 bits are one holder's, of IPv4 the whole address."""
+        admission = Admission(ConnectionLimits(per_ip=1), now=0.0)
+        admission.enter("ann", one)
+        assert full(admission, "ben", another) is same
+        admission.exit("ann", one)
+        assert not full(admission, "ben", another)
+
     def test_a_refusal_takes_no_place(self):
         """Who is refused by one limit is counted under none."""
         admission = Admission(ConnectionLimits(total=3, per_user=1, per_ip=3), now=0.0)

@@ -67,6 +67,9 @@ BAD = [
     ("history", {"limit": 5}, "room"),
     ("history", {"room": "a", "limit": 0}, "limit"),
     ("history", {"room": "a", "before": "x"}, "before"),
+    ("refresh_token", {}, "token"),
+    ("refresh_token", {"token": 5}, "token"),
+    ("refresh_token", {"token": "x", "user": "ann"}, "user"),
     ("rooms", {"room": "a"}, "room"),
     ("rooms", [], "payload"),
 ]
@@ -309,6 +312,58 @@ class TestRates:
         assert table.ask(ann, "message", "plain", now=5.0)["ok"]
         assert table.ask(ann, "ping", now=5.0)["ok"]
         assert chat(15.0, not wrap)["ok"]
+
+    def test_large_events_cost_more(self):
+        """Every 16 KiB of an event cost one more token, so a burst is bounded in bytes as well."""
+        table = Table({"limits": {"rate": {"messages": 10, "burst": 10}}})
+        ann = table.person()
+        assert [table.ask(ann, "ping", size=size)["ok"] for size in (16_383, 16_384, 64_000)] == [True] * 3
+        assert [table.ask(ann, "ping")["ok"] for _ in range(4)] == [True, True, True, False]
+
+    def test_an_event_is_never_too_large_for_its_rate(self):
+        """An event that costs more than the whole burst is let through by a full bucket."""
+        table = Table({"limits": {"rate": {"messages": 2}}})
+        ann = table.person()
+        assert table.ask(ann, "ping", size=900_000)["ok"]
+        assert table.ask(ann, "ping", size=900_000)["error"]["retry_after"] == 1.0
+        assert table.ask(ann, "ping", size=900_000, now=1.0)["ok"]
+
+    def test_the_envelope_has_a_rate_of_its_own(self):
+        """A rate for ``message`` counts what comes in the envelope, whatever it carries."""
+        table = Table({"limits": {"rate": None, "events": {"message": {"messages": 2, "per": "10s"}}}})
+        ann = table.person()
+        assert table.ask(ann, "message", "plain")["ok"]
+        assert table.ask(ann, "message", {"type": "join", "room": "a"})["ok"]
+        assert reason(table.ask(ann, "message", {"type": "rooms"})) == "rate_limited"
+        assert table.ask(ann, "rooms")["ok"]
+
+    def test_sustained_abuse(self):
+        """Who goes on after a thousand refusals is sent away as rate_limited, and may come back."""
+        table = Table({"limits": {"rate": {"messages": 1, "per": "1h"}}})
+        ann = table.person()
+        acks = [table.ask(ann, "ping") for _ in range(1001)]
+        assert [ack["ok"] for ack in acks].count(False) == 1000
+        assert ann.gateway.dismissed == []
+        assert reason(table.ask(ann, "ping")) == "rate_limited"
+        ((_, farewell),) = ann.gateway.dismissed
+        assert farewell.farewell()["reason"] == "rate_limited"
+        assert farewell.farewell()["reconnect"] is True
+        assert not table.node.is_connected("ann")
+
+    def test_refusals_now_and_then_are_no_abuse(self):
+        """Refusals that come slower than 50 a second are answered for as long as it takes."""
+        table = Table({"limits": {"rate": {"messages": 1, "per": "1h"}}})
+        ann = table.person()
+        table.ask(ann, "ping")
+        assert all(not table.ask(ann, "ping", now=number / 50)["ok"] for number in range(3000))
+        assert ann.gateway.dismissed == []
+
+    def test_other_refusals_are_no_abuse(self):
+        """Bad and forbidden events within the rate send nobody away."""
+        table = Table({"limits": {"rate": None}})
+        ann = table.person()
+        assert all(not table.ask(ann, "nope")["ok"] for _ in range(3000))
+        assert ann.gateway.dismissed == []
 
     def test_no_rate(self):
         """``rate: null`` is no limit."""

@@ -46,7 +46,7 @@ def empty(node: Node) -> bool:
 class TestConnect:
     """``connect``."""
 
-    def test_welcome(self, node: Node):
+    async def test_welcome(self, node: Node):
         """The welcome has exactly the contract's keys and numbers clients from one on."""
         done(node.connect(person(node, "first")))
         ann = person(node, "ann", name="Ann", identity=Identity(user="ann", expires_at=1_700_000_000.0))

@@ -90,7 +90,7 @@ def types(made: App) -> list[str]:
 class TestClients:
     """Who comes and goes."""
 
-    def test_connected(self) -> None:
+    async def test_connected(self) -> None:
         """A client that is accepted is told with all that the contract lists."""
         made = told_app()
         arrive(made.node, "bob")

@@ -17,6 +17,7 @@ from rtserver.protocol.messages import (
     Message,
     Presence,
     Private,
+    RefreshToken,
     Rooms,
     Typing,
     parse,
@@ -33,6 +34,7 @@ SMALLEST: list[tuple[type[Message], dict[str, Any]]] = [
     (Presence, {"room": "r"}),
     (History, {"room": "r"}),
     (Rooms, {}),
+    (RefreshToken, {"token": "x.y.z"}),
 ]
 FULL: list[tuple[type[Message], dict[str, Any]]] = [
     (Join, {"room": "r", "history": 5, "since": 0}),
@@ -44,6 +46,7 @@ FULL: list[tuple[type[Message], dict[str, Any]]] = [
     (Presence, {"room": "r", "limit": 1000, "cursor": "c"}),
     (History, {"room": "r", "limit": 1, "before": 9, "since": 3}),
     (Rooms, {}),
+    (RefreshToken, {"token": "x.y.z"}),
 ]
 BY_NAME = {"ids": lambda value: value.__name__ if isinstance(value, type) else ""}
 

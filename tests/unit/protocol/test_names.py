@@ -13,7 +13,25 @@ CONTROLS = "\x00\x07\t\n\r\x1b\x1e\x1f\x7f\x80\x85\x9f\u2028\u2029"
 
 
 @pytest.mark.parametrize(
-    "name", ["a", "lobby", "team/5", "a b", "Zoë", "日本", "👩‍👩‍👧", "x" * 128, "!", "["]
+    "name",
+    [
+        "a",
+        "lobby",
+        "team/5",
+        "a b",
+        "Zoë",
+        "日本",
+        "👩‍👩‍👧",
+        "❤️",
+        "1️⃣",
+        "👍🏽",
+        "👩🏽‍🚀",
+        "🏳️‍🌈",
+        "क्‍ष",
+        "x" * 128,
+        "!",
+        "[",
+    ],
 )
 def test_ordinary_names_stay_as_they_are(name: str) -> None:
     """Any script, punctuation, inner spaces and joined emoji make a name."""
@@ -38,6 +56,31 @@ def test_characters_that_deceive_are_refused(character: str) -> None:
     for name in (f"{character}a", f"a{character}b", f"é{character}"):
         with pytest.raises(ValueError, match=rf"control or bidi .*U\+{ord(character):04X}"):
             normal_name(name)
+
+
+INVISIBLE = (
+    "\u00ad\u034f\u115f\u1160\u17b4\u180b\u180e\u200b\u200c\u200d"
+    "\u2060\u2061\u2800\u3164\ufe00\ufe0f\ufeff\uffa0\ufff9"
+)
+
+
+@pytest.mark.parametrize(
+    "character", [*INVISIBLE, "\U000e0041", "\U000e0100"], ids=lambda c: f"U+{ord(c):04X}"
+)
+def test_characters_that_are_not_seen_are_refused(character: str) -> None:
+    """What shows nothing would make two names out of one that people see, and is refused wherever it stands."""
+    for name in (f"{character}ada", f"a{character}da", f"é{character}", f"ada{character}"):
+        with pytest.raises(ValueError, match=rf"invisible .*U\+{ord(character):04X}"):
+            normal_name(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["a\u200d😀", "😀\u200da", "😀\u200d", "😀\u200c😀", "a\ufe0f", "^\ufe0f", "😀\u200b😀"]
+)
+def test_joiners_join_only_what_they_are_for(name: str) -> None:
+    """A joiner stands between two symbols or after a virama, and nowhere else."""
+    with pytest.raises(ValueError, match="invisible"):
+        normal_name(name)
 
 
 def test_the_limit_counts_normalised_characters() -> None:

@@ -50,6 +50,12 @@ def test_beside_message_type_type_is_a_field() -> None:
     )
 
 
+@pytest.mark.parametrize("number", [0, -5, 2**64, -(2**63) - 1, 10**40])
+def test_any_number_is_plain_text(number: int) -> None:
+    """A whole number of any size is a plain-text broadcast of its digits."""
+    assert unwrap(number) == ("broadcast", {"message": str(number)})
+
+
 @pytest.mark.parametrize("named", [5, True, [], {}, 1.5])
 @pytest.mark.parametrize("field", ["message_type", "type"])
 def test_an_event_name_is_text(field: str, named: Any) -> None:

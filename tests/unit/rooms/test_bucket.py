@@ -62,6 +62,23 @@ def test_buckets_of_one_rate_are_independent() -> None:
     assert second.take(0) == 0
 
 
+def test_a_costly_message_takes_more() -> None:
+    """What costs three takes three, and waits until three are there."""
+    bucket = Bucket(Rate(2, 1, 5), now=0)
+    assert bucket.take(0, 3) == 0
+    assert bucket.take(0, 3) == pytest.approx(0.5)
+    assert bucket.take(0, 2) == 0
+    assert bucket.take(1.5, 3) == 0
+
+
+def test_what_costs_more_than_the_bucket_holds_costs_all_of_it() -> None:
+    """A message that no bucket could ever pay for is let through by a full one, and by no other."""
+    bucket = Bucket(Rate(1, 1, 2), now=0)
+    assert bucket.take(0, 100) == 0
+    assert bucket.take(1, 100) == pytest.approx(1)
+    assert bucket.take(2, 100) == 0
+
+
 @given(RATES, st.lists(st.floats(0, 5), min_size=1, max_size=200))
 def test_never_more_than_burst_and_rate_allow(rate: Rate, pauses: list[float]) -> None:
     """In every stretch of time from the start, at most burst + rate × time were taken."""
