@@ -22,6 +22,7 @@ from rtserver.api.credentials import Keys, Owners
 from rtserver.api.inboxes import inboxes
 from rtserver.api.notifications import own
 from rtserver.api.notify import notify
+from rtserver.api.tokens import tokens
 from rtserver.auth.grants import EVERYBODY, Grants
 from rtserver.broker.base import Retention
 from rtserver.broker.memory import MemoryBroker
@@ -52,6 +53,7 @@ from rtserver.store.database import Database
 from rtserver.store.lives import SqlLives
 from rtserver.store.notifications import SqlInbox
 from rtserver.store.outbox import SqlOutbox
+from rtserver.store.revocations import SqlRevocations
 from rtserver.telemetry import log
 from rtserver.telemetry.metrics import Metrics
 from rtserver.transport.engine import EngineServer
@@ -89,7 +91,10 @@ class App:
         self.webhooks = _webhooks(config, self._database, clock, self.metrics)
         reporter = Reporter(self.webhooks.emitter)
         self._access = access = Access(config)
-        self.node = _node(config, fanout, grants, clock, self.metrics, reporter, access.credentials)
+        self._revocations = SqlRevocations(self._database)
+        self.node = _node(
+            config, fanout, grants, clock, self.metrics, reporter, access.credentials, self._revocations
+        )
         inbox, retention = SqlInbox(self._database), config.notifications.retention
         self._keeper = Keeper(inbox, retention.max_age, retention.max_count)
         self.notifications = _notifications(config, self.node, inbox, self._keeper, reporter)
@@ -118,7 +123,7 @@ class App:
         self._http = routes.build(
             unready=self._unready,
             demo=config.demo.enabled,
-            resources=_resources(config, self.notifications, access.credentials),
+            resources=_resources(config, self.notifications, self.node),
             origins=self.engine.origins,
         )
 
@@ -200,6 +205,7 @@ class App:
         async with self._opening:
             if not self._database.is_open:
                 await self._database.open()
+                await self.node.credentials.load(self._revocations)
 
     def _unready(self) -> RtError | None:
         if self.draining:
@@ -290,6 +296,7 @@ def _node(
     metrics: Metrics,
     reporter: Reporter,
     credentials: Credentials,
+    revocations: SqlRevocations,
 ) -> Node:
     form = json_format("/")
 
@@ -317,6 +324,7 @@ def _node(
         announcer=Announcer(fanout, config.announce, lambda room: grants.policy(room).presence, clock),
         grace=config.recovery.grace if config.recovery.enabled else 0.0,
         credentials=credentials,
+        revocations=revocations,
     )
 
 
@@ -327,14 +335,15 @@ def _notifications(
     return Notifications(node, inbox, keeper, reporter, size, trusting=trusting)
 
 
-def _resources(config: Config, notifications: Notifications, credentials: Credentials) -> list[APIRouter]:
+def _resources(config: Config, notifications: Notifications, node: Node) -> list[APIRouter]:
     keys = Keys([key.get_secret_value() for key in config.api.keys], open_to_all=config.auth.mode == "none")
     reader = Reader(config.engine.max_payload)
-    verify = credentials.verify if config.auth.mode != "none" else None
+    verify = node.credentials.verify if config.auth.mode != "none" else None
     return [
         notify(notifications, keys, reader),
         inboxes(notifications, keys, reader),
         own(notifications, Owners(verify), reader),
+        tokens(node, keys, reader),
     ]
 
 

@@ -15,6 +15,7 @@ from rtserver.client import Client
 from rtserver.protocol.errors import FORBIDDEN, TOKEN_EXPIRED, TOKEN_REVOKED, RtError
 from rtserver.protocol.identifiers import iso_timestamp
 from rtserver.protocol.names import normal_name
+from rtserver.store.base import RevocationStore, Revoked
 
 # How many clients are told, or sent away, in one turn of the event loop: tokens of one moment expire in one moment.
 _BATCH = 200
@@ -36,6 +37,8 @@ class Credentials:
         self, verifier: Verifier | None, grace: float, leeway: float, clock: Callable[[], float] = time.time
     ) -> None:
         self.revocations = Revocations()
+        # What the store does not know yet.
+        self.unsaved: list[Revoked] = []
         self._verifier = verifier
         self._leeway = leeway
         self._clock = clock
@@ -104,18 +107,31 @@ class Credentials:
     def revoke(
         self, user: str | None = None, jti: str | None = None, issued_before: float | None = None
     ) -> int:
-        """Revoke tokens, see `Revocation`; send away the clients that came with them and return how many those are.
+        """Revoke tokens, see `Revoked`; send away the clients that came with them and return how many those are.
 
         Raises `ValueError` for a user that can be none.
         """
         user = normal_name(user) if user is not None else None
-        self.revocations.add(self._clock(), user=user, jti=jti, issued_before=issued_before)
+        self.unsaved.append(
+            self.revocations.add(self._clock(), user=user, jti=jti, issued_before=issued_before)
+        )
         groups = list(self._bearers.values()) if user is None else [self._bearers.get(user, {})]
         bearers = [client for group in groups for client in group]
         hit = [client for client in bearers if client.identity and self.revocations.covers(client.identity)]
         for client in hit:
             self._end(client)
         return len(hit)
+
+    async def save(self, store: RevocationStore) -> None:
+        """Let the store keep what was revoked; raise `StoreError`, and what is left is saved the next time."""
+        while self.unsaved:
+            await store.keep(self.unsaved[0])
+            del self.unsaved[0]
+
+    async def load(self, store: RevocationStore) -> None:
+        """Take in what was revoked in earlier lives; raise `StoreError`."""
+        for rule in await store.load():
+            self.revocations.restore(rule)
 
     def close(self) -> None:
         """Stop the timer."""

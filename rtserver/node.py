@@ -12,21 +12,29 @@ from rtserver.announcements import Announcer
 from rtserver.client import Client
 from rtserver.credentials import Credentials
 from rtserver.holding import Holding
-from rtserver.protocol.errors import BAD_REQUEST, KICKED, SERVER_DRAINING, RtError
+from rtserver.protocol.errors import BAD_REQUEST, KICKED, SERVER_DRAINING, SERVER_ERROR, RtError
 from rtserver.protocol.identifiers import iso_timestamp
 from rtserver.publisher import Publisher
 from rtserver.reports import Reporter
 from rtserver.rooms.registry import Member, Registry
+from rtserver.store.base import RevocationStore, StoreError
 
 
 class Node(Publisher):
     """This server's clients and rooms. Everything public here may be called by embedding code (``app.node``)."""
 
     def __init__(
-        self, *args: Any, announcer: Announcer, reporter: Reporter, grace: float, credentials: Credentials
+        self,
+        *args: Any,
+        announcer: Announcer,
+        reporter: Reporter,
+        grace: float,
+        credentials: Credentials,
+        revocations: RevocationStore,
     ) -> None:
         super().__init__(*args, reporter=reporter)
         self.credentials = credentials
+        self._revocations = revocations
         self.registry = Registry()
         self._announcer = announcer
         self._holding = Holding(grace, self._release)
@@ -107,14 +115,20 @@ class Node(Publisher):
         """Refuse tokens from now on: a user's, the one with a jti, or all, issued up to then (Unix time) or now.
 
         Clients that came with one are disconnected for good; return how many those are. Raises `RtError` when nothing
-        is named. It is not kept over a restart.
+        is named, and when it could not be stored: then it holds until the next restart.
         """
         if user is None and jti is None and issued_before is None:
             raise RtError(BAD_REQUEST, "user, jti or issued_before: one of them is required")
         try:
-            return self.credentials.revoke(user, jti, issued_before)
+            revoked = self.credentials.revoke(user, jti, issued_before)
+            await self.credentials.save(self._revocations)
         except ValueError as error:
             raise RtError(BAD_REQUEST, f"user: {error}") from None
+        except StoreError as error:
+            raise RtError(
+                SERVER_ERROR, "the tokens are refused from now on, but only until a restart: the store fails"
+            ) from error
+        return revoked
 
     def _drop(self, client: Client) -> bool:
         if not self._roster.remove(client):

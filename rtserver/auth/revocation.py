@@ -3,21 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 from rtserver.auth.claims import Identity
-
-
-class Revocation(NamedTuple):
-    """Calls back the tokens of a *user*, the one token *jti*, or with neither all, if issued up to *issued_before*.
-
-    With both it is that token of that user. Times are Unix seconds.
-    """
-
-    user: str | None
-    jti: str | None
-    issued_before: float
-    recorded_at: float
+from rtserver.store.base import Revoked
 
 
 class Revocations:
@@ -26,7 +14,7 @@ class Revocations:
     __slots__ = ("_rules",)
 
     def __init__(self) -> None:
-        self._rules: dict[tuple[str | None, str | None], Revocation] = {}
+        self._rules: dict[tuple[str | None, str | None], Revoked] = {}
 
     def __len__(self) -> int:
         return len(self._rules)
@@ -38,16 +26,16 @@ class Revocations:
         user: str | None = None,
         jti: str | None = None,
         issued_before: float | None = None,
-    ) -> Revocation:
+    ) -> Revoked:
         """Revoke, and return what to keep. Without *issued_before* it is everything issued up to *now*."""
         if issued_before is None:
             # A token that is named is meant, also when the issuer's clock goes ahead of ours.
             issued_before = now if jti is None else math.inf
-        rule = Revocation(user, jti, issued_before, now)
+        rule = Revoked(user, jti, issued_before, now)
         self.restore(rule)
         return rule
 
-    def restore(self, rule: Revocation) -> None:
+    def restore(self, rule: Revoked) -> None:
         """Take in what was revoked before, here or on another node. An older rule never narrows a newer one."""
         key = (rule.user, rule.jti)
         known = self._rules.get(key)

@@ -142,6 +142,25 @@ class Estate(NamedTuple):
     latest: int = 0
 
 
+class Revoked(NamedTuple):
+    """Tokens that were called back: a user's, one, or all, issued up to then (Unix seconds, perhaps infinite)."""
+
+    user: str | None
+    jti: str | None
+    issued_before: float
+    recorded_at: float
+
+
+class RevocationStore(Protocol):
+    """Every method raises `StoreError` when the store fails."""
+
+    async def keep(self, rule: Revoked) -> None:
+        """Keep the rule, in the place of one for the same user and jti."""
+
+    async def load(self) -> list[Revoked]:
+        """Return every rule."""
+
+
 class Outbox(Protocol):
     """Every method raises `StoreError` when the store fails."""
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection, insert, inspect, select, update
 
-from rtserver.store.tables import metadata, notifications, schema
+from rtserver.store.tables import metadata, notifications, revocations, schema
 
 
 def _notifications(connection: Connection) -> None:
@@ -17,7 +17,12 @@ def _notifications(connection: Connection) -> None:
     notifications.create(connection)
 
 
-STEPS: tuple[Callable[[Connection], None], ...] = (_notifications,)
+def _revocations(connection: Connection) -> None:
+    """Version 2 forgot revocations."""
+    revocations.create(connection)
+
+
+STEPS: tuple[Callable[[Connection], None], ...] = (_notifications, _revocations)
 NEWEST = 1 + len(STEPS)
 
 

@@ -136,3 +136,13 @@ Index(
     postgresql_where=_unread,
 )
 Index("notifications_age", notifications.c.created_at)
+
+# Empty text stands for "any": a key cannot be null.
+revocations = Table(
+    "revocations",
+    metadata,
+    Column("user", Text, primary_key=True),
+    Column("jti", Text, primary_key=True),
+    Column("issued_before", Float, nullable=False),
+    Column("recorded_at", Float, nullable=False),
+)

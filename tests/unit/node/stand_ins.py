@@ -13,6 +13,7 @@ from rtserver.gateway.formats import json_format
 from rtserver.gateway.packets import decode
 from rtserver.node import Node
 from rtserver.protocol.errors import RtError
+from rtserver.store.base import Revoked
 from rtserver.transport.outbound import Outbound
 from rtserver.transport.session import Session, SessionEvents
 
@@ -29,6 +30,21 @@ def done(coroutine: Coroutine[Any, Any, T]) -> T:
         return stop.value
     coroutine.close()
     raise AssertionError("it waited for something")
+
+
+class ListRevocations:
+    """Keeps what was revoked, without waiting."""
+
+    def __init__(self) -> None:
+        self.kept: list[Revoked] = []
+
+    async def keep(self, rule: Revoked) -> None:
+        """Keep it."""
+        self.kept.append(rule)
+
+    async def load(self) -> list[Revoked]:
+        """All of it."""
+        return self.kept
 
 
 class RecordingLane:
@@ -86,7 +102,9 @@ class Farewell:
 
 def app(config: Mapping[str, Any] | None = None) -> App:
     """An application without announcements of connections, and with no limit that a test would meet by chance."""
-    return create_app({"limits": {"rate": None}, **(config or {})})
+    app = create_app({"limits": {"rate": None}, **(config or {})})
+    app.node._revocations = ListRevocations()
+    return app
 
 
 def person(

@@ -35,13 +35,14 @@ def _change(path: Path, *statements: str) -> None:
     connection.close()
 
 
-async def test_version_1(tmp_path: Path):
-    """A database without inboxes gets them, is then like a new one, and keeps its deliveries."""
+@pytest.mark.parametrize(("version", "later"), [(1, ["notifications", "revocations"]), (2, ["revocations"])])
+async def test_an_older_version(tmp_path: Path, version: int, later: list[str]):
+    """A database without the tables that came later gets them, is then like a new one, and keeps its deliveries."""
     path = await _made(tmp_path / "old.db")
     _change(
         path,
-        "DROP TABLE notifications",
-        "UPDATE rtserver_schema SET version = 1",
+        *(f"DROP TABLE {table}" for table in later),
+        f"UPDATE rtserver_schema SET version = {version}",
         "INSERT INTO targets (name, revision) VALUES ('audit', 7)",
     )
     await _made(path)
