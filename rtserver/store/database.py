@@ -34,6 +34,7 @@ _T = TypeVar("_T")
 
 # How long one process waits for another one's transaction, in seconds.
 _BUSY = 5.0
+_STEP = 0.005
 # Files up to this size are read through on start, which takes a fraction of a second.
 _CHECKED = 64_000_000
 _PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "temp_store=MEMORY")
@@ -54,6 +55,7 @@ class Database:
         # One of our transactions at a time: waiting here is cheaper than waiting for SQLite's lock, and in memory
         # there is one connection for all.
         self._turn = asyncio.Lock()
+        self._users = 0
         # One in memory lives as long as anybody is connected. SQLAlchemy drops the connection of a task that is
         # cancelled in a query; this one stays, and does nothing else.
         self._memory = f"file:rtserver-{uuid.uuid4().hex}?mode=memory&cache=shared"
@@ -110,11 +112,11 @@ class Database:
                 raise StoreError(f"{self.path}: {again}") from None
 
     async def close(self) -> None:
-        """Close every connection, once nobody uses one."""
-        async with self._turn:
-            await self._close()
-
-    async def _close(self) -> None:
+        """Close every connection, once nobody uses one: SQLAlchemy leaves one that is in use open for ever."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_BUSY):
+                while self._users:  # noqa: ASYNC110  # it ends by itself, soon
+                    await asyncio.sleep(_STEP)
         if self._writer is not None:
             writer, self._writer = self._writer, None
             await writer.close()
@@ -130,7 +132,7 @@ class Database:
         """Yield a connection that sees what is committed; what goes wrong is a `StoreError`."""
         # In memory all share one connection, and the end of a reading would roll back what another is writing.
         alone = self._turn if self.path is None else contextlib.nullcontext()
-        with telling(self.path):
+        with telling(self.path), self._using():
             async with alone, self.engine.connect() as connection:
                 await connection.execution_options(rtserver_reading=True)
                 yield connection
@@ -138,7 +140,7 @@ class Database:
     @contextlib.asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
         """Yield a connection in a transaction; what goes wrong is a `StoreError`."""
-        with telling(self.path):
+        with telling(self.path), self._using():
             async with self._turn, self.engine.begin() as connection:
                 yield connection
 
@@ -155,6 +157,14 @@ class Database:
         async with self.writing() as connection:
             for sql, values in statements:
                 await connection.exec_driver_sql(sql, values)
+
+    @contextlib.contextmanager
+    def _using(self) -> Iterator[None]:
+        self._users += 1
+        try:
+            yield
+        finally:
+            self._users -= 1
 
     async def _open(self) -> None:
         if self.path is None and self._keeper is None:
