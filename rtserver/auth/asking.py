@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 import orjson
 
+from rtserver.auth.answers import read_answer
 from rtserver.auth.decisions import Decision, Memory, read_decision
 from rtserver.protocol.errors import SERVER_ERROR, RtError
 from rtserver.protocol.identifiers import Clock
@@ -73,18 +74,11 @@ class Asking:
             {"type": kind, "timestamp": self._ids.timestamp(now), "data": data}, default=_unwritable
         )
         headers = self._sign(self._ids.identifier(now), now, body) | {"content-type": "application/json"}
-        answer = b""
         async with (
             asyncio.timeout(self._timeout),
             self._client.stream("POST", url, content=body, headers=headers) as response,
         ):
-            if response.status_code != 200:
-                raise ValueError(f"answered with status {response.status_code}")
-            async for part in response.aiter_raw():
-                answer += part
-                if len(answer) > MAX_ANSWER:
-                    raise ValueError(f"is larger than {MAX_ANSWER} bytes")
-        return answer
+            return await read_answer(response, MAX_ANSWER)
 
     def _fail(self, url: str, kind: str, error: Exception) -> None:
         # Told once, until it answers again: every message may fail.

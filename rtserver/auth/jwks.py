@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from rtserver.auth.answers import read_answer
 from rtserver.auth.keyset import KeySet, UnknownKeyError, read_keys
 from rtserver.protocol.errors import SERVER_ERROR
 from rtserver.telemetry.log import logger
@@ -114,15 +115,8 @@ class Jwks:
             self._client = httpx.AsyncClient(
                 headers=_HEADERS, timeout=TIMEOUT, limits=httpx.Limits(max_keepalive_connections=0)
             )
-        document = b""
         async with self._client.stream("GET", self._url) as response:
-            if response.status_code != 200:
-                raise ValueError(f"answered with status {response.status_code}")
-            async for part in response.aiter_raw():
-                document += part
-                if len(document) > MAX_SIZE:
-                    raise ValueError(f"is larger than {MAX_SIZE} bytes")
-        return document
+            return await read_answer(response, MAX_SIZE)
 
     def _fail(self, error: Exception) -> None:
         # Told once: every connection may try again.

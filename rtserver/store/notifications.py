@@ -102,7 +102,6 @@ class SqlInbox:
             self._database.check_file()
             yield connection
 
-    @uninterrupted
     async def _hoarders(self, keep: int) -> Sequence[str]:
         """Return users who have more than *keep*."""
         query = select(_table.user).group_by(_table.user).having(func.count() > keep).limit(_CHUNK)

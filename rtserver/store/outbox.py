@@ -168,7 +168,6 @@ class SqlOutbox:
             gone += await self._change(delete(deliveries).where(deliveries.c.position.in_(some)))
         return gone
 
-    @uninterrupted
     async def _change(self, statement: Executable) -> int:
         async with self._database.writing() as connection:
             return (await connection.execute(statement)).rowcount

@@ -26,7 +26,7 @@ from rtserver.webhooks.targets import Target
 
 _log = logger("webhooks")
 
-# How often commands are looked for, and how often old deliveries are forgotten and the others counted, in seconds.
+# How often commands are looked for, and how often old deliveries are forgotten, in seconds.
 _LOOK, _TIDY = 1.0, 15.0
 KEEP_DELIVERED, KEEP_DEAD = 10_000, 30 * 86400.0
 # How often it is checked whether everything is delivered when the server stops, and the pause between two chunks.
@@ -157,7 +157,7 @@ class Dispatcher:
     # Watching.
 
     async def _watch(self) -> None:
-        """Do what commands ask for, and keep count."""
+        """Do what commands ask for, and forget old deliveries."""
         tidied = -_TIDY
         while True:
             try:

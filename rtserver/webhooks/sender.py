@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import ipaddress
 import os
 import ssl
 import time
@@ -15,6 +14,7 @@ import urllib.request
 
 import httpx
 
+from rtserver.config.check import is_loopback
 from rtserver.version import __version__
 from rtserver.webhooks.retry import Answer, retry_after
 from rtserver.webhooks.signing import Signer
@@ -100,17 +100,10 @@ def _transport(url: httpx.URL, concurrency: int) -> httpx.AsyncHTTPTransport:
 
 def _proxy(url: httpx.URL) -> str | None:
     """Return the environment's proxy; it is for the way out, not for this machine."""
-    if _is_loopback(url.host) or urllib.request.proxy_bypass(url.host):
+    if is_loopback(url.host) or urllib.request.proxy_bypass(url.host):
         return None
     proxies = urllib.request.getproxies()
     return proxies.get(url.scheme) or proxies.get("all")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _authorization(url: httpx.URL) -> dict[str, str]:
