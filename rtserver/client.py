@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from rtserver.fanout import Format
 from rtserver.rooms.bucket import Bucket
+from rtserver.rooms.tape import Tape
 from rtserver.telemetry.log import logger
 from rtserver.transport.session import Session
 
 if TYPE_CHECKING:
     from rtserver.auth.tokens import Identity
+    from rtserver.fanout import Message
     from rtserver.protocol.errors import RtError
 
 _log = logger("client")
@@ -26,7 +28,8 @@ class Gateway(Protocol):
 class Client:
     """The connection. *client_id* is the name others address, *user* the authenticated id or None.
 
-    ``rooms`` holds the rooms it joined as a member, in order; ``subscriptions`` all rooms it hears.
+    ``rooms`` holds the rooms it joined as a member, in order; ``subscriptions`` all rooms it hears, each with the
+    number of the last message before. ``recovered`` tells whether it goes on where an earlier connection was cut.
     """
 
     __slots__ = (
@@ -47,12 +50,15 @@ class Client:
         "namespace",
         "next_ack",
         "number",
+        "recovered",
         "rooms",
         "session",
         "session_id",
         "session_since",
         "sid",
+        "since",
         "subscriptions",
+        "tape",
     )
 
     def __init__(
@@ -85,7 +91,11 @@ class Client:
         self.session_since = 0.0
         self.lost_because = ""
         self.rooms: dict[str, None] | None = None
-        self.subscriptions: dict[str, None] | None = None
+        self.subscriptions: dict[str, int] | None = None
+        # With a tape its events say how far it has heard; what was sent before number `since` was not for it.
+        self.tape: Tape[Message] | None = None
+        self.since = 0
+        self.recovered = False
         self.bucket: Bucket | None = None
         self.event_buckets: dict[str, Bucket] | None = None
         self.heir: Client | None = None
@@ -108,6 +118,9 @@ class Client:
         """The log, with this client's sid and client_id in every line."""
         return _log.bind(sid=self.sid, client_id=self.client_id)
 
-    def emit(self, event: str, *args: Any, volatile: bool = False) -> None:
-        """Send an event to this client alone."""
-        self.session.send(self.format.event(event, args), volatile)
+    def emit(self, event: str, *args: Any) -> None:
+        """Send an event to this client alone: an answer, which is not kept should it be lost."""
+        if self.tape is not None and self.live:
+            # What was sent before it arrives before it, so the latest offset is the truth.
+            args = (*args, self.tape.offset)
+        self.session.send(self.format.event(event, args))

@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 from rtserver.announcements import Announcer
+from rtserver.away import Absent, Away
 from rtserver.client import Client
 from rtserver.holding import Holding
 from rtserver.protocol.errors import KICKED, RtError
@@ -21,8 +22,10 @@ from rtserver.rooms.registry import Member, Registry
 class Node(Publisher):
     """This server's clients and rooms. Everything public here may be called by embedding code (``app.node``)."""
 
-    def __init__(self, *args: Any, announcer: Announcer, reporter: Reporter, grace: float) -> None:
-        super().__init__(*args, reporter=reporter)
+    def __init__(
+        self, *args: Any, announcer: Announcer, reporter: Reporter, grace: float, away: Away | None = None
+    ) -> None:
+        super().__init__(*args, reporter=reporter, away=away or Away(None, 0.0))
         self.registry = Registry()
         self._announcer = announcer
         self._holding = Holding(grace, self._release)
@@ -49,6 +52,47 @@ class Node(Publisher):
 
     async def connect(self, client: Client) -> None:
         """Let an accepted client in, welcome it, and announce it unless it merely came back."""
+        self._admit(client)
+        if client.tape is not None:
+            client.since = client.tape.skip_number()
+        predecessor = self._holding.succeed(client)
+        total = len(self._roster)
+        self._announcer.welcome(client, total)
+        if predecessor is not None:
+            client.session_id, client.session_since = predecessor.session_id, predecessor.session_since
+            self._reporter.resumed(client, total)
+        else:
+            self._begin(client, total)
+        client.log.info("client connected", ip=client.ip)
+
+    async def recover(self, client: Client, absent: Absent) -> None:
+        """Let an accepted client go on as the one that was cut: in its rooms, and with no news to anybody in time.
+
+        It was given what it missed already. Who left meanwhile joins again.
+        """
+        client.recovered, client.since = True, absent.since
+        held = self._holding.take_back(client) if absent.client is not None else None
+        rooms, client.subscriptions = absent.rooms, absent.subscriptions
+        if held is not None:
+            client.rooms = rooms
+        self.away.take(absent)
+        absent.client = None
+        self._admit(client)
+        if held is not None and held.heir is None:
+            client.session_id, client.session_since = held.session_id, held.session_since
+            self._reporter.resumed(client, len(self._roster))
+        else:
+            self._begin(client, len(self._roster))
+        if held is None:
+            for room in rooms:
+                await self.join(client, room)
+        client.log.info("client recovered", ip=client.ip)
+
+    def greet(self, client: Client) -> None:
+        """Welcome a client again that recovers and was cut before it heard its first welcome."""
+        self._announcer.welcome(client, len(self._roster))
+
+    def _admit(self, client: Client) -> None:
         self._numbers += 1
         client.number = self._numbers
         client.connected_at = time.time()
@@ -57,17 +101,11 @@ class Node(Publisher):
         self._fanout.admit(client)
         for room in client.subscriptions or ():
             self._fanout.subscribe(room, client)
-        predecessor = self._holding.succeed(client)
-        total = len(self._roster)
-        self._announcer.welcome(client, total)
-        if predecessor is not None:
-            client.session_id, client.session_since = predecessor.session_id, predecessor.session_since
-            self._reporter.resumed(client, total)
-        else:
-            client.session_id, client.session_since = self.clock.identifier(), client.connected_at
-            self._announcer.connected(client, total)
-            self._reporter.connected(client, total)
-        client.log.info("client connected", ip=client.ip)
+
+    def _begin(self, client: Client, total: int) -> None:
+        client.session_id, client.session_since = self.clock.identifier(), client.connected_at
+        self._announcer.connected(client, total)
+        self._reporter.connected(client, total)
 
     async def part(self, client: Client, reason: str) -> None:
         """Let a client go that said goodbye, or that was sent away: it leaves at once."""
@@ -94,6 +132,7 @@ class Node(Publisher):
             client.gateway.dismiss(client, RtError(KICKED, message))
         for held in self._holding.take_all(client_id):
             self._release(held)
+        self.away.forget_all(client_id)
         return len(clients)
 
     def _drop(self, client: Client) -> bool:
@@ -141,6 +180,7 @@ class Node(Publisher):
         """Take the client out of the room, and with it what it left there before its line was cut."""
         self.unsubscribe(client, room)
         for held in self._holding.predecessors(client):
+            self.unsubscribe(held, room)
             self._quit(held, room, reason)
         self._quit(client, room, reason)
         client.log.info("room left", room=room)
@@ -149,7 +189,7 @@ class Node(Publisher):
         """Let the client hear a room without being a member of it."""
         if client.subscriptions is None:
             client.subscriptions = {}
-        client.subscriptions[room] = None
+        client.subscriptions.setdefault(room, self._fanout.head)
         if client.live:
             self._fanout.subscribe(room, client)
 
@@ -195,3 +235,4 @@ class Node(Publisher):
         for held in self._holding.take_everybody():
             self._release(held)
         self._holding.close()
+        self.away.close()
