@@ -41,11 +41,11 @@ class Client:
         "event_buckets",
         "format",
         "gateway",
+        "gone_because",
         "heir",
         "identity",
         "ip",
         "live",
-        "lost_because",
         "name",
         "namespace",
         "next_ack",
@@ -89,7 +89,8 @@ class Client:
         # The session outlives the connection when the client comes back within its time of grace.
         self.session_id = ""
         self.session_since = 0.0
-        self.lost_because = ""
+        # Why we end it, in a word of the list of errors; else why its line was cut, in Socket.IO's words.
+        self.gone_because = ""
         self.rooms: dict[str, None] | None = None
         self.subscriptions: dict[str, int] | None = None
         # With a tape its events say how far it has heard; what was sent before number `since` was not for it.

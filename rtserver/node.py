@@ -12,7 +12,7 @@ from rtserver.announcements import Announcer
 from rtserver.away import Absent, Away
 from rtserver.client import Client
 from rtserver.holding import Holding
-from rtserver.protocol.errors import KICKED, RtError
+from rtserver.protocol.errors import KICKED, SERVER_DRAINING, RtError
 from rtserver.protocol.identifiers import iso_timestamp
 from rtserver.publisher import Publisher
 from rtserver.reports import Reporter
@@ -112,13 +112,13 @@ class Node(Publisher):
         if self._drop(client):
             for held in self._holding.take_predecessors(client):
                 self._release(held)
-            self._depart(client, reason)
+            self._depart(client, client.gone_because or reason)
 
     async def lose(self, client: Client, reason: str) -> None:
         """Let a client go whose line was cut: it leaves when nothing is heard of it for the time of grace."""
         if not self._drop(client):
             return
-        client.lost_because = reason
+        client.gone_because = client.gone_because or reason
         if self._holding.grace > 0:
             self._holding.hold(client)
             client.log.debug("client lost", reason=reason)
@@ -144,7 +144,7 @@ class Node(Publisher):
 
     def _release(self, client: Client) -> None:
         """End the time of grace of a client that did not come back, or whose successor is there."""
-        self._depart(client, client.lost_because)
+        self._depart(client, client.gone_because)
 
     def _depart(self, client: Client, reason: str) -> None:
         for room in list(client.rooms or ()):
@@ -231,7 +231,7 @@ class Node(Publisher):
         """Let everybody go: nobody could come back to this node."""
         for client in self._roster.everybody():
             if self._drop(client):
-                self._depart(client, "server draining")
+                self._depart(client, SERVER_DRAINING.reason)
         for held in self._holding.take_everybody():
             self._release(held)
         self._holding.close()

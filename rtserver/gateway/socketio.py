@@ -96,6 +96,7 @@ class SocketIoServer(socketio.AsyncServer):  # type: ignore[misc]  # the library
             farewell = reason in (self.reason.SERVER_DISCONNECT, self.reason.CLIENT_DISCONNECT)
             for client in list(connection.clients.values()):
                 if reason == "slow consumer":
+                    client.gone_because = SLOW_CONSUMER.reason
                     client.log.warning("client evicted", reason=SLOW_CONSUMER.reason, ip=client.ip)
                 self._remove(connection, client, reason, farewell=farewell)
             connection.give_up_after(LAST_WORK)
@@ -172,6 +173,7 @@ class SocketIoServer(socketio.AsyncServer):  # type: ignore[misc]  # the library
             # Its connect handler may still run; it finds itself forgotten.
             self.lobby.forget(connection, client)
             return
+        client.gone_because = error.reason.reason
         client.emit("disconnecting_by_server", error.farewell())
         if not error.reason.reconnect:
             client.session.send(form_of(client).disconnect())
@@ -185,6 +187,7 @@ class SocketIoServer(socketio.AsyncServer):  # type: ignore[misc]  # the library
         connection = self._connections.get(eio_sid)
         for client in connection.clients.values() if connection is not None else ():
             if client.live:
+                client.gone_because = error.reason.reason
                 client.emit("disconnecting_by_server", error.farewell())
 
     def _remove(self, connection: Connection, client: Client, reason: str, *, farewell: bool) -> None:

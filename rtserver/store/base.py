@@ -51,9 +51,13 @@ class Batch(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of an attempt, for each delivery in it. One that is pending again is due at *due_at*."""
+    """What became of an attempt, for each delivery in it. One that is pending again is due at *due_at*.
+
+    *before* says how many attempts each had before: one that a command gave a fresh start meanwhile is left alone.
+    """
 
     positions: tuple[int, ...]
+    before: tuple[int, ...]
     state: State
     attempts: int
     due_at: float

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import sqlite3
 import time
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,10 @@ class Database:
         # One of our transactions at a time: waiting here is cheaper than waiting for SQLite's lock, and in memory
         # there is one connection for all.
         self._turn = asyncio.Lock()
+        # One in memory lives as long as anybody is connected. SQLAlchemy drops the connection of a task that is
+        # cancelled in a query; this one stays, and does nothing else.
+        self._memory = f"file:rtserver-{uuid.uuid4().hex}?mode=memory&cache=shared"
+        self._keeper: sqlite3.Connection | None = None
 
     @property
     def durable(self) -> bool:
@@ -96,6 +101,9 @@ class Database:
         if self._engine is not None:
             engine, self._engine = self._engine, None
             await engine.dispose()
+        if self._keeper is not None:
+            self._keeper.close()
+            self._keeper = None
 
     @contextlib.asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
@@ -124,7 +132,9 @@ class Database:
                 await connection.exec_driver_sql(sql, rows)
 
     async def _open(self) -> None:
-        engine = _engine(self.path)
+        if self.path is None and self._keeper is None:
+            self._keeper = sqlite3.connect(self._memory, uri=True, check_same_thread=False)
+        engine = _engine(self.path, self._memory)
         try:
             async with engine.begin() as connection:
                 if self.path is not None and self.path.stat().st_size <= _CHECKED:
@@ -170,10 +180,9 @@ def telling(path: Path | None) -> Iterator[None]:
         raise StoreError(f"{path or 'memory'}: {_reason(error)}") from error
 
 
-def _engine(path: Path | None) -> AsyncEngine:
+def _engine(path: Path | None, memory: str) -> AsyncEngine:
     if path is None:
-        # One connection: each new one would be a database of its own.
-        engine = create_async_engine("sqlite+aiosqlite://", poolclass=pool.StaticPool)
+        engine = create_async_engine(f"sqlite+aiosqlite:///{memory}&uri=true", poolclass=pool.StaticPool)
     else:
         engine = create_async_engine(f"sqlite+aiosqlite:///{path}", connect_args={"timeout": _BUSY})
 

@@ -29,25 +29,25 @@ class SqlLives:
 
     async def begin(self, node: str, targets: Collection[str], now: float, early: Life | None = None) -> Life:
         """See `Lives.begin`. An epoch is the time in microseconds, or more when the clock was set back."""
-        async with self._database.writing() as connection:
-            known = (await connection.execute(select(lives.c.epoch, lives.c.slot))).all()
-            last = await connection.scalar(select(func.max(deliveries.c.position))) or 0
-            epoch = max(int(now * 1_000_000), last >> SLOT_BITS, *(row.epoch for row in known), 0) + 1
-            taken = {row.slot for row in known}
-            slot = next(slot for slot in range(1, 1 << SLOT_BITS) if slot not in taken)
-            if early is not None:
-                epoch, slot = early
-            if self._database.path is not None:
-                self._lock = LifeLock(self._database.path, epoch)
-                if not self._lock.take():
-                    raise StoreError(f"{self._lock.path}: somebody else holds the lock")
-            await connection.execute(insert(lives).values(epoch=epoch, slot=slot, node=node, seen_at=now))
-            for target in targets:
-                await connection.execute(insert(care).values(life=epoch, target=target, keeper=epoch))
-            # A restart lets everybody in again.
-            await connection.execute(
-                update(disabled).where(disabled.c.name.in_(targets)).values(disabled=None)
-            )
+        lock = None
+        try:
+            async with self._database.writing() as connection:
+                known = (await connection.execute(select(lives.c.epoch, lives.c.slot))).all()
+                slot = _free_slot({row.slot for row in known})
+                epoch = await _next_epoch(connection, now) if early is None else early.epoch
+                lock = self._locked(epoch)
+                await connection.execute(insert(lives).values(epoch=epoch, slot=slot, node=node, seen_at=now))
+                for target in targets:
+                    await connection.execute(insert(care).values(life=epoch, target=target, keeper=epoch))
+                # A restart lets everybody in again.
+                await connection.execute(
+                    update(disabled).where(disabled.c.name.in_(targets)).values(disabled=None)
+                )
+        except BaseException:
+            if lock is not None:
+                lock.release()
+            raise
+        self._lock = lock
         self._epoch = epoch
         return Life(epoch, slot)
 
@@ -103,6 +103,31 @@ class SqlLives:
         found = [Session(row.id, self._epoch, orjson.loads(row.about)) for row in theirs]
         return Lost(life, node, seen_at, found, rooms)
 
+    def _locked(self, epoch: int) -> LifeLock | None:
+        if self._database.path is None:
+            return None
+        lock = LifeLock(self._database.path, epoch)
+        if not lock.take():
+            raise StoreError(f"{lock.path}: somebody else holds the lock")
+        return lock
+
     def _lives(self, epoch: int) -> bool:
         """Tell whether another life goes on. In memory there is no other."""
         return self._database.path is not None and LifeLock(self._database.path, epoch).is_held()
+
+
+def _free_slot(taken: Collection[int]) -> int:
+    slot = next((slot for slot in range(1, 1 << SLOT_BITS) if slot not in taken), None)
+    if slot is None:
+        raise StoreError("too many nodes share the store")
+    return slot
+
+
+async def _next_epoch(connection: AsyncConnection, now: float) -> int:
+    """Return the time in microseconds, or more when the clock was set back behind what is written."""
+    written = [
+        await connection.scalar(select(func.max(column))) or 0
+        for column in (lives.c.epoch, care.c.life, care.c.keeper)
+    ]
+    last = await connection.scalar(select(func.max(deliveries.c.position))) or 0
+    return max(int(now * 1_000_000), last >> SLOT_BITS, *written) + 1

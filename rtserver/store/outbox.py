@@ -48,7 +48,7 @@ _LEAVE = _sql(
 # Not what a command has dropped, finished or given a fresh start meanwhile.
 _RECORD = (
     "UPDATE deliveries SET state=?, attempts=?, due_at=?, error=?, finished_at=?"
-    " WHERE position=? AND state='pending'"
+    " WHERE position=? AND attempts=? AND state='pending'"
 )
 
 
@@ -91,10 +91,14 @@ class SqlOutbox:
 
     async def pending(self) -> dict[str, int]:
         """See `Outbox.pending`."""
-        query = select(deliveries.c.target, func.count()).where(deliveries.c.state == "pending")
+        in_our_care = select(care.c.life).where(care.c.keeper == self.life)
+        query = (
+            select(deliveries.c.target, func.count().label("number"))
+            .where(deliveries.c.state == "pending", deliveries.c.life.in_(in_our_care))
+            .group_by(deliveries.c.target)
+        )
         async with self._database.reading() as connection:
-            rows = await connection.execute(query.group_by(deliveries.c.target))
-            return dict(row.tuple() for row in rows)
+            return {row.target: row.number for row in await connection.execute(query)}
 
     async def bury(self, target: str, error: str, at: float) -> int:
         """See `Outbox.bury`."""
@@ -167,9 +171,9 @@ def _statements(changes: Changes) -> Iterable[tuple[str, list[tuple[Any, ...]]]]
         yield (
             _RECORD,
             [
-                (o.state, o.attempts, o.due_at, o.error, o.at if o.state != "pending" else None, position)
+                (o.state, o.attempts, o.due_at, o.error, o.at if o.state != "pending" else None, *which)
                 for o in changes.outcomes
-                for position in o.positions
+                for which in zip(o.positions, o.before, strict=True)
             ],
         )
         over = [(o.batch,) for o in changes.outcomes if o.batch is not None and o.state != "pending"]

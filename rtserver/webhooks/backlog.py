@@ -39,12 +39,14 @@ class Entry:
 class Parcel:
     """What goes out in one request. *batch* is its id when it is a batch, in every attempt the same."""
 
-    __slots__ = ("attempts", "batch", "entries")
+    __slots__ = ("attempts", "batch", "entries", "recorded")
 
     def __init__(self, entries: list[Entry], batch: str | None, attempts: int) -> None:
         self.entries = entries
         self.batch = batch
         self.attempts = attempts
+        # How many attempts the outbox knows of, for each delivery.
+        self.recorded = tuple(entry.delivery.attempts for entry in entries)
 
     @property
     def positions(self) -> tuple[int, ...]:
@@ -53,12 +55,16 @@ class Parcel:
 
 
 class Backlog:
-    """The deliveries of one target that are in memory, at most *max_entries* and about *max_bytes* of bodies."""
+    """The deliveries of one target that are in memory, at most *max_entries* and about *max_bytes* of bodies.
+
+    ``news`` tells whether what was added last lets something go sooner than was known before.
+    """
 
     def __init__(self, bundling: Bundling | None, max_entries: int, max_bytes: int) -> None:
         self._bundling = bundling
         self._max_entries = max_entries
         self._max_bytes = max_bytes
+        self.news = False
         self._clear()
 
     def _clear(self) -> None:
@@ -79,21 +85,19 @@ class Backlog:
         """Tell whether nothing should be added for now."""
         return self._count >= self._max_entries or self._bytes >= self._max_bytes
 
-    @property
-    def news(self) -> bool:
-        """Tell whether what was added last may change when something goes: the first of a request, or the last."""
-        return self._bundling is None or self._untaken in (1, self._bundling.max_events)
-
     def clear(self) -> None:
         """Forget everything. Parcels that are out must not be given back after this."""
         self._clear()
 
     def add(self, delivery: Delivery, now: float, wait: float = 0.0) -> None:
         """Put a delivery last; it goes no sooner than after *wait* seconds."""
+        due = self.next_due()
         entry = self._append(delivery, now, now + wait)
         self._untaken += 1
         if not entry.before:
             self._release(entry, now)
+        sooner = self.next_due()
+        self.news = sooner is not None and (due is None or sooner < due)
 
     def add_batch(self, batch: str, deliveries: list[Delivery], now: float, wait: float) -> None:
         """Put back a batch that was made earlier. It must come before anything that is added otherwise."""

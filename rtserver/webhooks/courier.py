@@ -170,6 +170,7 @@ class Courier:
         self._journal.record(
             Outcome(
                 parcel.positions,
+                parcel.recorded,
                 step.state,
                 parcel.attempts,
                 wall + step.wait,
@@ -178,6 +179,7 @@ class Courier:
                 parcel.batch,
             )
         )
+        parcel.recorded = (parcel.attempts,) * len(parcel.entries)
         self._counted(target.name, "failed" if step.state == "pending" else step.state, len(parcel.entries))
         if step.state == "pending":
             self._backlog.again(parcel, now + step.wait)

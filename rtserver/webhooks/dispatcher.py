@@ -100,8 +100,9 @@ class Dispatcher:
         """Begin to deliver. When the store cannot be opened, events wait in the queue until it can."""
         if not self._couriers:
             return
-        # Good enough until the store has its say: without it nothing is numbered anyway.
+        # Good enough until the store has its say.
         self.emitter.begin(Life(int(time.time() * 1_000_000), 0))
+        self._run(self._journal.run())
         try:
             await self._begin(open_store, here)
         except StoreError as error:
@@ -121,7 +122,7 @@ class Dispatcher:
                     await asyncio.sleep(_STEP)
                 await self._journal.flush()
         # The journal's task is the first, and goes last.
-        await _cancel(self._tasks[1:] if self._begun else self._tasks)
+        await _cancel(self._tasks[1:])
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(1.0):
                 # What the couriers had out when they were stopped.
@@ -137,13 +138,12 @@ class Dispatcher:
 
     async def _begin(self, open_store: Callable[[], Awaitable[None]], here: Here) -> None:
         await open_store()
-        early = self.emitter.life if self._journal.queued else None
+        early = self.emitter.life if self.emitter.used else None
         life = await self._lives.begin(self._settings.node, self._couriers, time.time(), early)
         self._outbox.life = life.epoch
         self.emitter.begin(life)
         self._journal.healthy = True
         self._begun = True
-        self._tasks.insert(0, asyncio.ensure_future(self._journal.run()))
         with contextlib.suppress(StoreError):
             # Before the couriers start: what a dead node left comes before anything of ours.
             await self._recount()

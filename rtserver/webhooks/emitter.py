@@ -37,7 +37,12 @@ class Emitter:
     def begin(self, life: Life) -> None:
         """Number the events of this life."""
         self.life = life
-        self._tick = life.epoch
+        self._tick = max(self._tick, life.epoch)
+
+    @property
+    def used(self) -> bool:
+        """Tell whether anything was emitted in this life."""
+        return self._seq > 0
 
     def wants(self, type_: str) -> bool:
         """Tell whether any target wants events of that type, in whatever room."""

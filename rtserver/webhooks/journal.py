@@ -184,14 +184,20 @@ class Journal:
             self._writing = 0
         if not self.healthy:
             self.healthy = True
-            _log.warning("the store works again", events=len(entries), dropped=self._lost)
-            self._lost = 0
+            _log.warning("the store works again", events=len(entries))
         for _ in entries:
             self._entries.popleft()
         del self._outcomes[: len(outcomes)], self._batches[: len(batches)]
+        self._tell_dropped()
         receipt.settle(committed=True)
         self._committed([delivery for entry in entries for delivery in entry.deliveries])
         return True
+
+    def _tell_dropped(self) -> None:
+        # Not at every place that becomes free: the next event takes it.
+        if self._lost and len(self._entries) + self._held() <= self._max_events / 2:
+            _log.warning("the queue of webhook events has room again", dropped=self._lost)
+            self._lost = 0
 
     def _make_room(self) -> bool:
         """Drop the oldest that is not being written, or tell that the newest has to go."""
