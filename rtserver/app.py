@@ -17,6 +17,7 @@ from rtserver.announcements import Announcer
 from rtserver.api import routes
 from rtserver.auth.grants import EVERYBODY, Grants
 from rtserver.auth.tokens import TokenVerifier
+from rtserver.away import Away
 from rtserver.broker.base import Retention
 from rtserver.broker.memory import MemoryBroker
 from rtserver.config import schema
@@ -29,6 +30,7 @@ from rtserver.gateway.formats import json_format
 from rtserver.gateway.handshake import Handshake
 from rtserver.gateway.lobby import OnConnect
 from rtserver.gateway.members import Members
+from rtserver.gateway.recovery import Recovery
 from rtserver.gateway.socketio import SocketIoServer
 from rtserver.handlers.base import Context
 from rtserver.node import Node
@@ -36,6 +38,7 @@ from rtserver.protocol.errors import SERVER_DRAINING, SERVER_ERROR, TOO_MANY_CON
 from rtserver.protocol.identifiers import Clock
 from rtserver.reports import Reporter
 from rtserver.rooms.stream import Publication
+from rtserver.rooms.tape import Tape
 from rtserver.roster import Roster
 from rtserver.router import Router
 from rtserver.store.base import Steering, StoreError
@@ -53,6 +56,9 @@ from rtserver.webhooks.dispatcher import Dispatcher, Settings
 from rtserver.webhooks.targets import Bundling, Target
 
 _log = log.logger("app")
+
+# What the log for recovery may hold in all, in bytes.
+MAX_TAPE = 64 * 1024 * 1024
 
 # How long a server that stops goes on delivering webhooks, in seconds; what is left is delivered after the next start.
 LAST_DELIVERIES = 3.0
@@ -72,7 +78,7 @@ class App:
         self.metrics = Metrics()
         self.engine = _engine(config)
         self.engine.admit = self._admit
-        fanout = Fanout()
+        fanout = Fanout(_tape(config))
         grants = Grants(config.rooms)
         clock = Clock()
         self._database = Database(config.store.url)
@@ -86,14 +92,17 @@ class App:
             status_interval=config.webhooks.status_interval,
             stats_interval=config.webhooks.stats_interval,
         )
+        context = Context(self.node, grants, config.limits.rooms_per_client)
         self._admission = Admission(config.limits.connections, now=0.0)
         self.sio = SocketIoServer(
             self.engine,
             self.node,
-            Router(Context(self.node, grants, config.limits.rooms_per_client), config.limits),
-            Members(fanout),
+            Router(context, config.limits),
+            Members(fanout, self.node.away),
             Handshake(config.auth.mode, _verifier(config)),
             self._admission,
+            # A client that is given too much at once would be cut for it, and come back for more.
+            Recovery(context, config.engine.send_buffer.max_bytes // 2),
             config.engine.connect_timeout,
         )
         self._path = "/" + config.engine.path.strip("/")
@@ -256,11 +265,12 @@ def _target(target: schema.Target) -> Target:
 def _node(
     config: Config, fanout: Fanout, grants: Grants, clock: Clock, metrics: Metrics, reporter: Reporter
 ) -> Node:
-    form = json_format("/")
+    form = json_format("/", offsets=fanout.tape is not None)
 
     def deliver(room: str | None, publication: Publication, skip: Collection[str]) -> int:
         message = Message(publication.event, publication.payload)
         # What nobody hears now is heard from the history: it must be sound as well.
+        fanout.stamp(message)
         message.encoded(form)
         recipients = fanout.deliver(room, message, skip)
         metrics.deliveries += recipients
@@ -281,7 +291,17 @@ def _node(
         reporter=reporter,
         announcer=Announcer(fanout, config.announce, lambda room: grants.policy(room).presence, clock),
         grace=config.recovery.grace if config.recovery.enabled else 0.0,
+        away=Away(fanout.tape, config.recovery.window),
     )
+
+
+def _tape(config: Config) -> Tape[Message] | None:
+    """Return the log for recovery. It keeps what a client missed from before its line was known to be cut."""
+    recovery, engine = config.recovery, config.engine
+    if not (recovery.enabled and recovery.window):
+        return None
+    unnoticed = engine.ping_interval + engine.ping_timeout + engine.send_buffer.stall
+    return Tape(recovery.max_messages, MAX_TAPE, recovery.window + unnoticed)
 
 
 def _verifier(config: Config) -> TokenVerifier | None:

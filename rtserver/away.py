@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rtserver.client import Client
 from rtserver.fanout import Message
 from rtserver.rooms.tape import EVERYBODY, Stream, Tape
@@ -14,17 +16,22 @@ MAX_ABSENT = 100_000
 class Absent:
     """One session. While its time of grace lasts, *client* is the member that others still see."""
 
-    __slots__ = ("_rooms", "_subscriptions", "client", "client_id", "data", "sid", "since", "verified")
+    __slots__ = ("_data", "_rooms", "_subscriptions", "client", "client_id", "identity", "sid", "since")
 
     def __init__(self, client: Client) -> None:
         self.sid = client.sid
         self.client_id = client.client_id
-        self.verified = client.verified
+        self.identity = client.identity
         self.since = client.since
-        self.data = client.data
         self.client: Client | None = client
+        self._data: dict[str, Any] | None = None
         self._rooms: dict[str, None] = {}
         self._subscriptions: dict[str, int] = {}
+
+    @property
+    def verified(self) -> bool:
+        """Tell whether a token vouched for the client_id."""
+        return self.identity is not None
 
     @property
     def rooms(self) -> dict[str, None]:
@@ -37,13 +44,18 @@ class Absent:
         return self._subscriptions if self.client is None else self.client.subscriptions or {}
 
     @property
+    def data(self) -> dict[str, Any] | None:
+        """What the application keeps for it."""
+        return self._data if self.client is None else self.client.data
+
+    @property
     def present(self) -> bool:
         """Tell whether it still counts as connected: nobody heard that it is gone, and nobody took its place."""
         return self.client is not None and self.client.heir is None
 
     def depart(self) -> None:
         """Remember the rooms that its client is about to leave; the client itself is not needed any more."""
-        self._rooms, self._subscriptions = self.rooms.copy(), self.subscriptions
+        self._rooms, self._subscriptions, self._data = self.rooms.copy(), self.subscriptions, self.data
         self.client = None
 
     def streams(self) -> list[tuple[Stream, int]]:
@@ -99,6 +111,8 @@ class Away:
             del theirs[absent.sid]
             if not theirs:
                 del self._by_id[absent.client_id]
+            # The timer knows it for a while longer.
+            absent.client = None
             self._count()
 
     def forget(self, sid: str) -> None:

@@ -6,11 +6,13 @@ A verb checks nothing that depends on who asks by which way; it changes state, d
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from rtserver.announcements import Announcer
 from rtserver.away import Absent, Away
 from rtserver.client import Client
+from rtserver.fanout import Message
 from rtserver.holding import Holding
 from rtserver.protocol.errors import KICKED, SERVER_DRAINING, RtError
 from rtserver.protocol.identifiers import iso_timestamp
@@ -25,7 +27,7 @@ class Node(Publisher):
     def __init__(
         self, *args: Any, announcer: Announcer, reporter: Reporter, grace: float, away: Away | None = None
     ) -> None:
-        super().__init__(*args, reporter=reporter, away=away or Away(None, 0.0))
+        super().__init__(*args, reporter=reporter, away=away if away is not None else Away(None, 0.0))
         self.registry = Registry()
         self._announcer = announcer
         self._holding = Holding(grace, self._release)
@@ -52,6 +54,7 @@ class Node(Publisher):
 
     async def connect(self, client: Client) -> None:
         """Let an accepted client in, welcome it, and announce it unless it merely came back."""
+        self._count(client)
         self._admit(client)
         if client.tape is not None:
             client.since = client.tape.skip_number()
@@ -65,18 +68,24 @@ class Node(Publisher):
             self._begin(client, total)
         client.log.info("client connected", ip=client.ip)
 
-    async def recover(self, client: Client, absent: Absent) -> None:
-        """Let an accepted client go on as the one that was cut: in its rooms, and with no news to anybody in time.
+    async def recover(
+        self, client: Client, absent: Absent, missed: Iterable[Message], *, greet: bool
+    ) -> None:
+        """Let an accepted client go on as the one that was cut: told what it missed, in its rooms, and with no news.
 
-        It was given what it missed already. Who left meanwhile joins again.
+        When the others heard that it left, they hear that it is back. *greet* one that never heard its welcome.
         """
-        client.recovered, client.since = True, absent.since
-        held = self._holding.take_back(client) if absent.client is not None else None
+        held = self._holding.take_back(client)
         rooms, client.subscriptions = absent.rooms, absent.subscriptions
-        if held is not None:
-            client.rooms = rooms
+        client.recovered, client.since = True, absent.since
+        client.rooms = rooms if held is not None else None
         self.away.take(absent)
-        absent.client = None
+        self._count(client)
+        if greet:
+            self._announcer.welcome(client, len(self._roster) + 1)
+        for message in missed:
+            client.session.send(message.encoded(client.format))
+            self.metrics.deliveries += 1
         self._admit(client)
         if held is not None and held.heir is None:
             client.session_id, client.session_since = held.session_id, held.session_since
@@ -88,14 +97,12 @@ class Node(Publisher):
                 await self.join(client, room)
         client.log.info("client recovered", ip=client.ip)
 
-    def greet(self, client: Client) -> None:
-        """Welcome a client again that recovers and was cut before it heard its first welcome."""
-        self._announcer.welcome(client, len(self._roster))
-
-    def _admit(self, client: Client) -> None:
+    def _count(self, client: Client) -> None:
         self._numbers += 1
         client.number = self._numbers
         client.connected_at = time.time()
+
+    def _admit(self, client: Client) -> None:
         client.live = True
         self._roster.add(client)
         self._fanout.admit(client)
@@ -110,8 +117,10 @@ class Node(Publisher):
     async def part(self, client: Client, reason: str) -> None:
         """Let a client go that said goodbye, or that was sent away: it leaves at once."""
         if self._drop(client):
+            self.away.forget(client.sid)
             for held in self._holding.take_predecessors(client):
                 self._release(held)
+                self.away.forget(held.sid)
             self._depart(client, client.gone_because or reason)
 
     async def lose(self, client: Client, reason: str) -> None:
@@ -119,11 +128,12 @@ class Node(Publisher):
         if not self._drop(client):
             return
         client.gone_because = client.gone_because or reason
+        self.away.keep(client)
         if self._holding.grace > 0:
             self._holding.hold(client)
             client.log.debug("client lost", reason=reason)
         else:
-            self._depart(client, reason)
+            self._release(client)
 
     async def disconnect(self, client_id: str, message: str = "disconnected by the server") -> int:
         """Disconnect every connection of a client_id for good; return how many there were."""
@@ -144,6 +154,7 @@ class Node(Publisher):
 
     def _release(self, client: Client) -> None:
         """End the time of grace of a client that did not come back, or whose successor is there."""
+        self.away.depart(client)
         self._depart(client, client.gone_because)
 
     def _depart(self, client: Client, reason: str) -> None:

@@ -11,9 +11,10 @@ from rtserver.gateway.admission import Admission
 from rtserver.gateway.application import Application, refusal, uncancelled
 from rtserver.gateway.connection import Connection
 from rtserver.gateway.formats import form_of
-from rtserver.gateway.handshake import Handshake
+from rtserver.gateway.handshake import Handshake, Introduction
 from rtserver.gateway.members import MAIN, Members
 from rtserver.gateway.packets import Packet
+from rtserver.gateway.recovery import Claim, Recovery, belongs_to
 from rtserver.node import Node
 from rtserver.protocol.errors import KICKED, UNAUTHORIZED, RtError
 from rtserver.telemetry.log import logger
@@ -41,6 +42,7 @@ class Lobby:
         handshake: Handshake,
         admission: Admission,
         application: Application,
+        recovery: Recovery,
     ) -> None:
         self.hooks: list[OnConnect] = []
         self._node = node
@@ -48,6 +50,7 @@ class Lobby:
         self._handshake = handshake
         self._admission = admission
         self._application = application
+        self._recovery = recovery
         self._refused: Timer[Connection] = Timer(REFUSED_LINGER, _close_refused)
 
     def enter(
@@ -65,27 +68,70 @@ class Lobby:
             return None
         auth = packet.data or {}
         try:
-            who = self._handshake.introduce(auth, connection.query, time.time())
+            who, claim = self._identify(connection, packet.namespace, auth)
             self._admission.enter(who.client_id, connection.ip)
         except RtError as error:
             self._refuse(connection, packet.namespace, error)
             return None
-        form, namespace = connection.format(packet.namespace), packet.namespace
+        client = self._client(connection, packet.namespace, who, gateway, new_sid)
+        connection.clients[packet.namespace] = client
+        if claim is not None:
+            auth = {key: value for key, value in auth.items() if key not in ("pid", "offset")}
+            if not self._resume(client, claim):
+                claim = None
+        if claim is None:
+            self._members.add(client)
+        return lambda: self._begin(connection, client, auth, claim)
+
+    def _identify(
+        self, connection: Connection, namespace: str, auth: dict[str, Any]
+    ) -> tuple[Introduction, Claim | None]:
+        """Return who it is, and the session that is its own and that it asks for; raise `RtError`.
+
+        Somebody else's is left as it is, whatever is known of it.
+        """
+        wanted = connection.recovers and namespace == MAIN
+        claim = self._recovery.claim(auth) if wanted else None
+        session = self._recovery.session(claim, self._members) if claim is not None else None
+        guest = session.client_id if session is not None and not session.verified else None
+        who = self._handshake.introduce(auth, connection.query, time.time(), guest)
+        if session is None or not belongs_to(session, who):
+            return who, None
+        if isinstance(session, Client):
+            # Nobody noticed yet that its line was cut; or another connection of it is being accepted.
+            session.session.abort("transport close")
+        return who, claim
+
+    def _client(
+        self,
+        connection: Connection,
+        namespace: str,
+        who: Introduction,
+        gateway: Gateway,
+        new_sid: Callable[[], str],
+    ) -> Client:
         client = Client(
             new_sid(),
             who.client_id,
             who.name,
             connection.session,
-            form,
+            connection.format(namespace),
             gateway,
             namespace=namespace,
             identity=who.identity,
             ip=connection.ip,
         )
         client.bucket, client.event_buckets = connection.buckets
-        connection.clients[namespace] = client
-        self._members.add(client)
-        return lambda: self._begin(connection, client, auth)
+        if client.format.offsets:
+            client.tape = self._recovery.away.tape
+        return client
+
+    def _resume(self, client: Client, claim: Claim) -> bool:
+        """Make the client the one it claims to be, if that can be recovered."""
+        restored = self._recovery.restore(client, claim)
+        if restored is not None:
+            client.sid, client.data = claim.sid, restored.absent.data
+        return restored is not None
 
     def forget(self, connection: Connection, client: Client) -> None:
         """Undo `enter` for a client that was not accepted."""
@@ -101,8 +147,10 @@ class Lobby:
         """Stop the timer."""
         self._refused.close()
 
-    def _begin(self, connection: Connection, client: Client, auth: dict[str, Any]) -> Awaitable[None] | None:
-        accepting = self._accept(connection, client, auth)
+    def _begin(
+        self, connection: Connection, client: Client, auth: dict[str, Any], claim: Claim | None
+    ) -> Awaitable[None] | None:
+        accepting = self._accept(connection, client, auth, claim)
         if self._application.present or self.hooks:
             return accepting
         # Without code of an application nothing here waits, and a task is spared.
@@ -112,7 +160,13 @@ class Lobby:
             return None
         return carry_on(accepting, awaited)
 
-    async def _accept(self, connection: Connection, client: Client, auth: dict[str, Any]) -> None:
+    async def _accept(
+        self, connection: Connection, client: Client, auth: dict[str, Any], claim: Claim | None
+    ) -> None:
+        if claim is not None:
+            await self._recovery.settled(client.sid)
+            if connection.clients.get(client.namespace) is client:
+                self._members.add(client)
         if connection.clients.get(client.namespace) is not client:
             return
         verdict = await self._application.judge(client, auth)
@@ -126,12 +180,24 @@ class Lobby:
             self._node.metrics.refused["application"] += 1
             self._tell(connection, client.namespace, verdict)
             return
-        connection.session.send(form_of(client).connect(client.sid))
-        if client.namespace == MAIN:
+        await self._welcome(connection, client, claim)
+        if client.live:
+            await self._run_hooks(client, auth)
+
+    async def _welcome(self, connection: Connection, client: Client, claim: Claim | None) -> None:
+        restored = self._recovery.restore(client, claim) if claim is not None else None
+        if claim is not None and restored is None:
+            # Too much was forgotten while the application made up its mind. The client comes back and is told so.
+            connection.session.abort("transport close")
+            return
+        pid = self._recovery.pid(client.sid) if client.tape is not None else None
+        connection.session.send(form_of(client).connect(client.sid, pid))
+        if restored is not None:
+            await self._node.recover(client, restored.absent, restored.missed, greet=not restored.welcomed)
+        elif client.namespace == MAIN:
             await self._node.connect(client)
         else:
             self._members.admit(client)
-        await self._run_hooks(client, auth)
 
     async def _run_hooks(self, client: Client, auth: dict[str, Any]) -> None:
         for hook in self.hooks:

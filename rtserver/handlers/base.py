@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from rtserver.auth.grants import Grants
 from rtserver.client import Client
 from rtserver.node import Node
+from rtserver.protocol.errors import ROOM_FULL, RtError
 from rtserver.protocol.messages import Chat
 from rtserver.publisher import Published
 from rtserver.webhooks.journal import Receipt
@@ -36,6 +37,14 @@ class Context:
 def told(published: Published, body: dict[str, Any]) -> dict[str, Any] | Held:
     """Return the answer to a publication, which may have to wait until backends are sure to hear of it."""
     return body if published.receipt is None else Held(body, published.receipt)
+
+
+def check_space(context: Context, client: Client, room: str) -> None:
+    """Raise `RtError` when the room has as many members as it may, and the client is not one of them."""
+    full = context.grants.policy(room).max_members
+    registry = context.node.registry
+    if full is not None and registry.count(room) >= full and registry.member(room, client.client_id) is None:
+        raise RtError(ROOM_FULL, f"room: the room has {full} members, the most allowed")
 
 
 async def say(context: Context, client: Client, event: str, request: Chat) -> Published:
