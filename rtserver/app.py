@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import time
 from collections.abc import AsyncIterator, Collection, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -57,6 +58,10 @@ from rtserver.webhooks.targets import Bundling, Target
 
 _log = log.logger("app")
 
+# Offsets of a run start at a multiple of this, so that one from an earlier run is never taken for one of ours. What
+# JavaScript counts exactly is enough for two million runs.
+OFFSETS_PER_RUN = 1 << 32
+
 # What the log for recovery may hold in all, in bytes.
 MAX_TAPE = 64 * 1024 * 1024
 
@@ -83,7 +88,10 @@ class App:
         clock = Clock()
         self._database = Database(config.store.url)
         self.webhooks = _webhooks(config, self._database, clock, self.metrics)
-        self.node = _node(config, fanout, grants, clock, self.metrics, Reporter(self.webhooks.emitter))
+        self._broker = _broker(fanout, self.metrics)
+        self.node = _node(
+            config, fanout, self._broker, grants, clock, self.metrics, Reporter(self.webhooks.emitter)
+        )
         self.vitals = Vitals(
             self.webhooks.emitter,
             self.metrics,
@@ -157,6 +165,7 @@ class App:
             await self._open_store()
         except StoreError as error:
             _log.error("the store cannot be opened", why=str(error))
+        self._broker.begin(self._first_offset())
         await self.webhooks.start(self._open_store, self.node)
         self.vitals.start()
 
@@ -170,6 +179,11 @@ class App:
     async def _open_store(self) -> None:
         if not self._database.is_open:
             await self._database.open()
+
+    def _first_offset(self) -> int:
+        """Return where offsets of this run begin: higher than any that an earlier run gave out, if that is known."""
+        runs = self._database.openings
+        return runs * OFFSETS_PER_RUN if runs is not None else int(time.time() * 1_000_000)
 
     def _unready(self) -> RtError | None:
         if self.draining:
@@ -262,9 +276,7 @@ def _target(target: schema.Target) -> Target:
     )
 
 
-def _node(
-    config: Config, fanout: Fanout, grants: Grants, clock: Clock, metrics: Metrics, reporter: Reporter
-) -> Node:
+def _broker(fanout: Fanout, metrics: Metrics) -> MemoryBroker:
     form = json_format("/", offsets=fanout.tape is not None)
 
     def deliver(room: str | None, publication: Publication, skip: Collection[str]) -> int:
@@ -276,6 +288,18 @@ def _node(
         metrics.deliveries += recipients
         return recipients
 
+    return MemoryBroker(deliver)
+
+
+def _node(
+    config: Config,
+    fanout: Fanout,
+    broker: MemoryBroker,
+    grants: Grants,
+    clock: Clock,
+    metrics: Metrics,
+    reporter: Reporter,
+) -> Node:
     @lru_cache(maxsize=4096)
     def retention(room: str | None) -> Retention:
         history = grants.policy(room if room is not None else EVERYBODY).history
@@ -284,7 +308,7 @@ def _node(
     return Node(
         Roster(),
         fanout,
-        MemoryBroker(deliver),
+        broker,
         retention,
         clock,
         metrics,

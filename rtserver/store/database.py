@@ -45,6 +45,8 @@ class Database:
         self.path = _path(url)
         self._engine: AsyncEngine | None = None
         self._writer: Writer | None = None
+        # How many servers opened the file before this one, once that is known.
+        self.openings: int | None = None
         # One of our transactions at a time: waiting here is cheaper than waiting for SQLite's lock, and in memory
         # there is one connection for all.
         self._turn = asyncio.Lock()
@@ -92,6 +94,7 @@ class Database:
                 await self._open()
             except _Broken as again:
                 raise StoreError(f"{self.path}: {again}") from None
+        await self._count_opening()
 
     async def close(self) -> None:
         """Close every connection."""
@@ -152,6 +155,13 @@ class Database:
         self._engine = engine
         if self.path is not None:
             self._writer = Writer(self.path, _PRAGMAS, _BUSY)
+
+    async def _count_opening(self) -> None:
+        async with self.writing() as connection:
+            # A number that SQLite keeps beside the tables, for whoever needs one.
+            before = (await connection.exec_driver_sql("PRAGMA user_version")).scalar_one()
+            await connection.exec_driver_sql(f"PRAGMA user_version={before + 1}")
+        self.openings = before
 
     def _move_aside(self, why: str) -> None:
         assert self.path is not None
