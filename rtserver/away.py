@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from rtserver.client import Client
@@ -136,6 +137,8 @@ class Away:
     def _expire(self, absent: Absent) -> None:
         if self._by_sid.get(absent.sid) is absent:
             self.forget(absent.sid)
+        if self.tape is not None:
+            self.tape.expire(time.monotonic())
 
     def _count(self) -> None:
         if self.tape is not None:

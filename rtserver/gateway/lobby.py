@@ -130,7 +130,7 @@ class Lobby:
         """Make the client the one it claims to be, if that can be recovered."""
         restored = self._recovery.restore(client, claim)
         if restored is not None:
-            client.sid, client.data = claim.sid, restored.absent.data
+            client.sid = claim.sid
         return restored is not None
 
     def forget(self, connection: Connection, client: Client) -> None:
@@ -166,6 +166,7 @@ class Lobby:
         if claim is not None:
             await self._recovery.settled(client.sid)
             if connection.clients.get(client.namespace) is client:
+                client.data = self._recovery.data(client.sid)
                 self._members.add(client)
         if connection.clients.get(client.namespace) is not client:
             return

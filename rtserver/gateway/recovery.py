@@ -88,6 +88,11 @@ class Recovery:
             return None
         return Restored(absent, missed, welcomed=claim.heard >= absent.since)
 
+    def data(self, sid: str) -> dict[str, Any] | None:
+        """Return what the application keeps for a session that is away."""
+        absent = self.away.find(sid)
+        return absent.data if absent is not None else None
+
     def _may_return(self, client: Client, absent: Absent) -> bool:
         """Tell whether the client may be in the rooms it was in. One that a backend put there need not be asked."""
         same_claims = _claims(client) == _claims(absent)
