@@ -24,7 +24,9 @@ class End(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         self.line.ends.add(self)
-        if self.waiting:
+        if self.alone or self.line.closed:
+            transport.abort()
+        elif self.waiting:
             transport.write(self.waiting)
             self.waiting = b""
 
@@ -61,6 +63,7 @@ class Line:
         self.ends: set[End] = set()
         self.left: int | None = None
         self._goes_down = False
+        self.closed = False
         self.down = False
         self.cuts = 0
         self.url = ""
@@ -73,17 +76,16 @@ class Line:
     async def close(self) -> None:
         """Cut everything and listen no more."""
         assert self._server is not None
-        self.down = True
+        self.down = self.closed = True
         self._server.close()
-        for _ in range(10):
+        quiet = 0
+        while quiet < 20:
             # Calls that were taken a moment ago are still being made out.
-            await asyncio.sleep(0)
-        await asyncio.gather(*self._dialling, return_exceptions=True)
-        while self.ends:
+            quiet = 0 if self.ends or self._dialling else quiet + 1
             for end in self.ends:
                 assert end.transport is not None
                 end.transport.abort()
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)
 
     def cut(self, *, half: bool = False) -> None:
         """Cut every call; a *half* one only for the client: the server goes on talking into it and hears nothing."""
