@@ -51,6 +51,7 @@ from rtserver.telemetry import log
 from rtserver.telemetry.metrics import Metrics
 from rtserver.transport.engine import EngineServer
 from rtserver.transport.lane import LaneLimits
+from rtserver.transport.outbound import Outbound
 from rtserver.transport.requests import Denial, Receive, Scope, Send
 from rtserver.vitals import Vitals
 from rtserver.webhooks.dispatcher import Dispatcher, Settings
@@ -83,7 +84,7 @@ class App:
         self.metrics = Metrics()
         self.engine = _engine(config)
         self.engine.admit = self._admit
-        fanout = Fanout(_tape(config))
+        fanout = Fanout(_tape(config), json_format("/", offsets=True))
         grants = Grants(config.rooms)
         clock = Clock()
         self._database = Database(config.store.url)
@@ -319,7 +320,7 @@ def _node(
     )
 
 
-def _tape(config: Config) -> Tape[Message] | None:
+def _tape(config: Config) -> Tape[Outbound] | None:
     """Return the log for recovery. It keeps what a client missed from before its line was known to be cut."""
     recovery, engine = config.recovery, config.engine
     if not (recovery.enabled and recovery.window):

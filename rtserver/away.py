@@ -6,9 +6,9 @@ import time
 from typing import Any
 
 from rtserver.client import Client
-from rtserver.fanout import Message
 from rtserver.rooms.tape import EVERYBODY, Stream, Tape
 from rtserver.transport.deadlines import Timer
+from rtserver.transport.outbound import Outbound
 
 # More sessions than this are not waited for; the one that is away longest is given up first.
 MAX_ABSENT = 100_000
@@ -68,7 +68,7 @@ class Absent:
 class Away:
     """The sessions, by sid and by client_id. Without a tape nothing can be recovered, and nobody is waited for."""
 
-    def __init__(self, tape: Tape[Message] | None, window: float, most: int = MAX_ABSENT) -> None:
+    def __init__(self, tape: Tape[Outbound] | None, window: float, most: int = MAX_ABSENT) -> None:
         self.tape = tape
         self._most = most
         self._by_sid: dict[str, Absent] = {}

@@ -8,11 +8,11 @@ from rtserver.fanout import Format
 from rtserver.rooms.bucket import Bucket
 from rtserver.rooms.tape import Tape
 from rtserver.telemetry.log import logger
+from rtserver.transport.outbound import Outbound
 from rtserver.transport.session import Session
 
 if TYPE_CHECKING:
     from rtserver.auth.tokens import Identity
-    from rtserver.fanout import Message
     from rtserver.protocol.errors import RtError
 
 _log = logger("client")
@@ -94,7 +94,7 @@ class Client:
         self.rooms: dict[str, None] | None = None
         self.subscriptions: dict[str, int] | None = None
         # With a tape its events say how far it has heard; what was sent before number `since` was not for it.
-        self.tape: Tape[Message] | None = None
+        self.tape: Tape[Outbound] | None = None
         self.since = 0
         self.recovered = False
         self.bucket: Bucket | None = None

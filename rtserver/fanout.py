@@ -21,6 +21,9 @@ class Format(Protocol):
     def event(self, name: str, args: tuple[Any, ...], ack_id: int | None = None) -> Outbound:
         """Return the event as packets; raise `TypeError` or `ValueError` for what it cannot write."""
 
+    def again(self, out: Outbound) -> Outbound:
+        """Return an event of the main namespace that was kept, and so is written as JSON, in this format."""
+
 
 class Subscriber(Protocol):
     """Who can be delivered to."""
@@ -60,11 +63,6 @@ class Message:
             out = self._encoded[form] = form.event(self.event, args)
         return out
 
-    @property
-    def size(self) -> int:
-        """How many bytes its frames have."""
-        return sum(out.size for out in self._encoded.values())
-
 
 Audience = dict[Format, dict[str, Session]]
 
@@ -72,13 +70,15 @@ Audience = dict[Format, dict[str, Session]]
 class Fanout:
     """Who hears what: everybody, or those who subscribed to a room. Every change costs O(1) per room touched.
 
-    What is delivered goes onto the *tape*, if there is one, for those who can recover.
+    What is delivered goes onto the *tape*, if there is one, for those who can recover: as it is written in *form*, the
+    commonest. The message itself would be several times as large.
     """
 
-    __slots__ = ("_everybody", "_rooms", "tape")
+    __slots__ = ("_everybody", "_form", "_rooms", "tape")
 
-    def __init__(self, tape: Tape[Message] | None = None) -> None:
+    def __init__(self, tape: Tape[Outbound] | None = None, form: Format | None = None) -> None:
         self.tape = tape
+        self._form = form
         self._everybody: Audience = {}
         self._rooms: dict[str, Audience] = {}
 
@@ -137,7 +137,7 @@ class Fanout:
         # All encodings first: what one of them cannot hold is delivered to nobody.
         outs = [(message.encoded(form), sessions) for form, sessions in self._audience(room).items()]
         if tape is not None and not volatile and (outs or tape.awaited):
-            tape.keep((room,), message, skip, time.monotonic())
+            self._keep((room,), message, skip)
         for out, sessions in outs:
             if skip and not sessions.keys().isdisjoint(skip):
                 count += _deliver_but(sessions, out, skip, volatile)
@@ -159,10 +159,15 @@ class Fanout:
         kept = self.tape is not None and bool(streams)
         self.stamp(message, kept=kept)
         outs = [(subscriber, message.encoded(subscriber.format)) for subscriber in to]
-        if self.tape is not None and kept:
-            self.tape.keep(streams, message, skip, time.monotonic())
+        if kept:
+            self._keep(streams, message, skip)
         for subscriber, out in outs:
             subscriber.session.lane.write(out)
+
+    def _keep(self, streams: Collection[Stream], message: Message, skip: Collection[str]) -> None:
+        assert self.tape is not None
+        assert self._form is not None
+        self.tape.keep(streams, message.encoded(self._form), skip, time.monotonic())
 
     def _audience(self, room: str | None) -> Audience:
         return self._everybody if room is None else self._rooms.get(room, {})

@@ -12,13 +12,13 @@ from typing import Any
 from rtserver.announcements import Announcer
 from rtserver.away import Absent, Away
 from rtserver.client import Client
-from rtserver.fanout import Message
 from rtserver.holding import Holding
 from rtserver.protocol.errors import KICKED, SERVER_DRAINING, RtError
 from rtserver.protocol.identifiers import iso_timestamp
 from rtserver.publisher import Publisher
 from rtserver.reports import Reporter
 from rtserver.rooms.registry import Member, Registry
+from rtserver.transport.outbound import Outbound
 
 
 class Node(Publisher):
@@ -69,7 +69,7 @@ class Node(Publisher):
         client.log.info("client connected", ip=client.ip)
 
     async def recover(
-        self, client: Client, absent: Absent, missed: Iterable[Message], *, greet: bool
+        self, client: Client, absent: Absent, missed: Iterable[Outbound], *, greet: bool
     ) -> None:
         """Let an accepted client go on as the one that was cut: told what it missed, in its rooms, and with no news.
 
@@ -83,8 +83,8 @@ class Node(Publisher):
         self._count(client)
         if greet:
             self._announcer.welcome(client, len(self._roster) + 1)
-        for message in missed:
-            client.session.send(message.encoded(client.format))
+        for out in missed:
+            client.session.send(client.format.again(out))
             self.metrics.deliveries += 1
         self._admit(client)
         if held is not None and held.heir is None:

@@ -36,6 +36,9 @@ class SocketIoFormat(Protocol):
     def event(self, name: str, args: tuple[Any, ...], ack_id: int | None = None) -> Outbound:
         """Return an EVENT; raise `TypeError` or `ValueError` for what the encoding cannot hold."""
 
+    def again(self, out: Outbound) -> Outbound:
+        """Return an event of the main namespace that was kept, and so is written as JSON, in this encoding."""
+
     def ack(self, ack_id: int, args: list[Any]) -> Outbound:
         """Return an ACK."""
 
@@ -68,6 +71,10 @@ class JsonFormat:
         except TypeError:
             return self._uncommon(EVENT, BINARY_EVENT, data, ack_id)
         return Outbound.text(self._event_head + (text if ack_id is None else b"%d%b" % (ack_id, text)))
+
+    def again(self, out: Outbound) -> Outbound:
+        """Return an event that was kept: it is what we write."""
+        return out
 
     def ack(self, ack_id: int, args: list[Any]) -> Outbound:
         """Return an ACK."""

@@ -70,6 +70,15 @@ class MsgpackFormat:
         """Return an EVENT; raise `TypeError` or `ValueError` for what MessagePack cannot hold."""
         return self._write(EVENT, [name, *args], ack_id)
 
+    def again(self, out: Outbound) -> Outbound:
+        """Return an event of the main namespace that was kept, and so is written as JSON, in MessagePack."""
+        text, *attachments = out.packets
+        assert isinstance(text, str)
+        data = read_json(text[text.index("[") :])
+        if attachments:
+            data = placed(data, [part for part in attachments if isinstance(part, bytes)])
+        return self._write(EVENT, data, None)
+
     def ack(self, ack_id: int, args: list[Any]) -> Outbound:
         """Return an ACK."""
         return self._write(ACK, args, ack_id)

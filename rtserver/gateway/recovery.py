@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 
 from rtserver.away import Absent
 from rtserver.client import Client
-from rtserver.fanout import Message
 from rtserver.gateway.handshake import Introduction
 from rtserver.gateway.members import MAIN, Members
 from rtserver.handlers.base import Context, check_space
 from rtserver.protocol.errors import RtError
+from rtserver.transport.outbound import Outbound
 
 _DIGEST = 18
 
@@ -36,7 +36,7 @@ class Restored(NamedTuple):
     """A session that goes on: what it missed, and whether it heard its welcome."""
 
     absent: Absent
-    missed: list[Message]
+    missed: list[Outbound]
     welcomed: bool
 
 
@@ -84,7 +84,7 @@ class Recovery:
         # An offset from before this session was heard on another one.
         heard = max(claim.heard, absent.since)
         missed = tape.missed(heard, absent.streams(), absent.sid)
-        if missed is None or sum(message.encoded(client.format).size for message in missed) > self._most:
+        if missed is None or sum(out.size for out in missed) > self._most:
             return None
         return Restored(absent, missed, welcomed=claim.heard >= absent.since)
 

@@ -1,7 +1,7 @@
 """What was sent lately, for those who missed it: one log for the whole node, bounded in every direction.
 
 Everything that is kept has a number, and a client that says the last number it heard is given what followed. An entry
-refers to the message and its frames as they were sent; nothing is copied. It stands under every *stream* it went
+refers to the frames that were sent; nothing is copied. It stands under every *stream* it went
 into: a room (its name), everybody (None), a single client (its sid in a tuple of one, for a room may be named like a
 sid). What was evicted from a stream is remembered by its number, so that a gap is never taken for silence.
 """
@@ -18,7 +18,7 @@ Stream = str | tuple[str] | None
 EVERYBODY: Stream = None
 
 # What an entry costs beside its frames, about, in bytes.
-_OVERHEAD = 600
+_OVERHEAD = 250
 # How many streams remember what was evicted from them. A stream over that shares the memory of all over that.
 MAX_FLOORS = 100_000
 

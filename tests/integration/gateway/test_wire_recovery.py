@@ -220,13 +220,21 @@ class TestRestored:
         welcome = msgpack.unpackb(await raw.receive())["data"]
         raw.cut()
         await eventually(lambda: any_house.app.node.away.find(accepted["sid"]) is not None)
-        await somebody(any_house, "json")
+        json_client = await somebody(any_house, "json")
         await say(any_house, "missed", room=None)
+        await any_house.app.node.broadcast("binary", data={"deep": [b"\x00\xff"]})
+        await json_client.cut()
         raw, again = await connect(pid=accepted["pid"], offset=welcome[-1])
         assert again == accepted
         missed = msgpack.unpackb(await raw.receive())["data"]
         assert missed[1]["message"] == "missed"
         assert OFFSET.match(missed[-1])
+        assert msgpack.unpackb(await raw.receive())["data"][:2] == ["binary", {"deep": [b"\x00\xff"]}]
+        assert await json_client.come()
+        assert str(await json_client.raw.until("451-")).startswith(
+            '451-["binary",{"deep":[{"_placeholder":true'
+        )
+        assert await json_client.raw.receive() == b"\x00\xff"
 
 
 class TestOnTheWire:
