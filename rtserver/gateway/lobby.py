@@ -75,10 +75,11 @@ class Lobby:
             return None
         client = self._client(connection, packet.namespace, who, gateway, new_sid)
         connection.clients[packet.namespace] = client
-        if claim is not None:
+        if client.tape is not None and "pid" in auth:
+            # Between the client's library and us; the application is not concerned.
             auth = {key: value for key, value in auth.items() if key not in ("pid", "offset")}
-            if not self._resume(client, claim):
-                claim = None
+        if claim is not None and not self._resume(client, claim):
+            claim = None
         if claim is None:
             self._members.add(client)
         return lambda: self._begin(connection, client, auth, claim)
