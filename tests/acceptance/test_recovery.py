@@ -25,6 +25,8 @@ BACK = {
 }
 ROUNDS = int(os.environ.get("RECOVERY_RUNS", "200" if os.environ.get("CI") else "24"))
 AT_ONCE = 8
+# A stock client that is cut in the middle of an upgrade may not notice before pings fail to come.
+PINGS = {"ping_interval": "2s", "ping_timeout": "2s"}
 SEED = int(os.environ.get("RECOVERY_SEED", "6"))
 
 APP = """
@@ -47,13 +49,13 @@ async def text(sid, data):
 @pytest.fixture(scope="module")
 def steady(module_servers: Servers) -> Server:
     """A server that holds lost clients for long."""
-    return module_servers.serve({"recovery": {"grace": "10s"}})
+    return module_servers.serve({"recovery": {"grace": "10s"}, "engine": PINGS})
 
 
 @pytest.fixture(scope="module")
 def forgetful(module_servers: Servers) -> Server:
     """A server with a short grace and a short memory: both answers come up."""
-    return module_servers.serve({"recovery": {"grace": "100ms", "max_messages": 25}})
+    return module_servers.serve({"recovery": {"grace": "100ms", "max_messages": 25}, "engine": PINGS})
 
 
 async def behind(line: Line, node: Node, client_id: str, **more: Any) -> NodeClient:

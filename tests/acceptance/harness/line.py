@@ -77,15 +77,15 @@ class Line:
         """Cut everything and listen no more."""
         assert self._server is not None
         self.down = self.closed = True
-        self._server.close()
         quiet = 0
-        while quiet < 20:
-            # Calls that were taken a moment ago are still being made out.
+        while quiet < 30:
+            # Whoever still calls is sent away first: asyncio loses a connection that it takes while it stops to listen.
             quiet = 0 if self.ends or self._dialling else quiet + 1
             for end in self.ends:
                 assert end.transport is not None
                 end.transport.abort()
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0.002)
+        self._server.close()
 
     def cut(self, *, half: bool = False) -> None:
         """Cut every call; a *half* one only for the client: the server goes on talking into it and hears nothing."""

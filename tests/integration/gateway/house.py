@@ -26,7 +26,13 @@ WAYS = {"direct": DirectWebSocketProtocol, "asgi": "websockets-sansio"}
 OFFSET = re.compile(r"[0-9a-f]{6}\.[0-9]+\Z")
 
 # Nobody is held, and nothing waits long.
-QUICK: dict[str, Any] = {"recovery": {"grace": 0}, "limits": {"rate": None}, "demo": {"enabled": False}}
+QUICK: dict[str, Any] = {
+    "recovery": {"grace": 0},
+    "limits": {"rate": None},
+    "demo": {"enabled": False},
+    # Offsets of a file go on where its last server left off.
+    "store": {"url": "memory://"},
+}
 
 
 async def eventually(holds: Callable[[], Any], within: float = 5.0) -> None:

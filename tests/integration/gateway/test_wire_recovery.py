@@ -12,7 +12,7 @@ import pytest
 
 from rtserver.app import App, create_app
 from rtserver.fanout import Message
-from tests.integration.gateway.house import OFFSET, House, Raw, eventually, served
+from tests.integration.gateway.house import OFFSET, QUICK, House, Raw, eventually, served
 
 SECRET = "s" * 32
 GRACE = {"recovery": {"grace": "30s"}}
@@ -21,7 +21,7 @@ GRACE = {"recovery": {"grace": "30s"}}
 @pytest.fixture
 def app() -> App:
     """An application that holds a lost client long enough."""
-    return create_app({**GRACE, "limits": {"rate": None}, "demo": {"enabled": False}})
+    return create_app({**QUICK, **GRACE})
 
 
 class Person:
@@ -625,7 +625,7 @@ class TestApplication:
 
     async def test_forgotten_while_it_decides(self):
         """When a gap opens while the handler decides, the line is closed, and the next attempt says so honestly."""
-        app = create_app({"recovery": {"grace": 0, "max_messages": 2}, "limits": {"rate": None}})
+        app = create_app({**QUICK, "recovery": {"grace": 0, "max_messages": 2}})
 
         @app.sio.event
         async def connect(sid: str, environ: Any) -> None:
