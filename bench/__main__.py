@@ -8,12 +8,14 @@ from typing import Any
 
 from bench import build, chart, machine, report, runner
 from bench.paths import DOCUMENT, RAW, RESULTS
-from bench.rows import BY_NAME
+from bench.rows import BY_NAME, HOOKS
 from bench.scenarios import FULL, QUICK
 from bench.servers import ALL
 from bench.soak import soak
 from bench.summary import Line, Round, summarize
 
+HOOKS_NAME = "hooks"
+"""Stands for all rows of webhooks."""
 BUSY = 0.1
 """Cores that others keep busy, on average, from which on they disturb the measurement."""
 
@@ -37,9 +39,10 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    names = [*BY_NAME, HOOKS_NAME]
     parser.add_argument("--quick", action="store_true", help="one short round, in under two minutes")
     parser.add_argument(
-        "--only", action="append", default=[], metavar="NAME", choices=BY_NAME, help=", ".join(BY_NAME)
+        "--only", action="append", default=[], metavar="NAME", choices=names, help=", ".join(names)
     )
     parser.add_argument(
         "--skip", action="append", default=[], metavar="SERVER", choices=[s.name for s in ALL]
@@ -59,7 +62,7 @@ def _compare(options: argparse.Namespace) -> int:
     rounds = options.rounds or (1 if options.quick else 5)
     skipped = set(options.skip)
     neighbours = machine.Neighbours()
-    measured = runner.measure(runner.chosen(options.only), skipped, pace, rounds, say)
+    measured = runner.measure(runner.chosen(_rows(options.only)), skipped, pace, rounds, say)
     lines = summarize(measured)
     full = not (options.quick or options.only or options.skip)
     others = neighbours.cores()
@@ -70,6 +73,11 @@ def _compare(options: argparse.Namespace) -> int:
         DOCUMENT.write_text(report.embedded(DOCUMENT.read_text(), text))
     print(json.dumps(result, indent=2) if options.json else f"{text}\n{report.method()}")
     return 0 if all(line.met for line in lines) or "rtserver" in skipped else 1
+
+
+def _rows(names: list[str]) -> list[str]:
+    """Let one name stand for all rows of webhooks."""
+    return [row for name in names for row in ([row.name for row in HOOKS] if name == HOOKS_NAME else [name])]
 
 
 def _measured(quick: bool, date: str, rounds: int, others: float) -> str:
@@ -105,6 +113,7 @@ def _row(line: Line) -> dict[str, Any]:
         "spread": line.spread,
         "to_floor": line.to_floor,
         "flat": line.flat,
+        "without_and_with_webhooks": line.beside if line.row.against == "off" else None,
         "at_most": line.row.at_most,
         "goal": line.row.goal,
         "met": line.met,

@@ -16,6 +16,12 @@ def load_generator() -> Path:
     return _compile("load", sorted((HERE / "load").glob("*.c")), [HERE / "load" / "load.h"])
 
 
+def receiver() -> Path:
+    """Return the receiver of webhooks."""
+    load = HERE / "load"
+    return _compile("receiver", [HERE / "hooks" / "receiver" / "main.c", load / "meter.c"], [load / "load.h"])
+
+
 def floor_server() -> Path:
     """Return the bare C server."""
     return _compile("floor", [PEERS / "floor.c"], [])

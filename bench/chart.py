@@ -14,7 +14,8 @@ FONT = 'font-family="system-ui, sans-serif"'
 
 
 def svg(lines: list[Line], caption: str) -> str:
-    """Return the chart."""
+    """Return the chart of the rows that other servers are in."""
+    lines = [line for line in lines if line.row.against != "off"]
     height = TOP + STEP * len(lines) + 60
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" {FONT}>',

@@ -27,7 +27,7 @@ class Load:
         return self._do("open", options)
 
     def run(self, **options: object) -> Answer:
-        """Publish: `verb`, `inflight` or `rate`, `seconds`, `warm`, `publishers`, `size`."""
+        """Publish: `verb`, `inflight` or `rate`, `seconds`, `warm`, `publishers`, `size`, `acks`, `ids`."""
         return self._do("run", options)
 
     def stall(self, count: int) -> Answer:

@@ -1,6 +1,6 @@
 """Where the microseconds of a delivery go: python -m bench.profile, by Linux's perf.
 
-The server is sampled while the work of two rows of the table runs on it; samples are sorted by what they were taken in.
+The server is sampled while the work of some rows of the table runs on it; samples are sorted by where they were taken.
 """
 
 import re
@@ -12,15 +12,24 @@ from pathlib import Path
 from typing import Any
 
 from bench.generator import Load, load_on
+from bench.hooks.flow import OFFERED
+from bench.hooks.receiver import receiving
+from bench.hooks.targets import batching, serving
 from bench.servers import RTSERVER, Running, running
 
 SECONDS = 8
-PARTS = {"kernel": "kernel", "interpreter": "libpython", "uvloop": "loop.", "C library": "libc.so"}
+PARTS = {
+    "kernel": "kernel",
+    "interpreter": "libpython",
+    "uvloop": "loop.",
+    "SQLite": "sqlite3",
+    "C library": "libc.so",
+}
 UNLIMITED = {"RTSERVER__LIMITS__RATE__MESSAGES": "1000000"}
 
 
-def sampled(server: Running, load: Load, **work: Any) -> dict[str, float]:
-    """Return the µs per event or delivery, by part of the process."""
+def sampled(server: Running, load: Load, per_publication: bool = False, **work: Any) -> dict[str, float]:
+    """Return the µs per event, delivery or publication, by part of the process."""
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(1) as pool:
         samples = Path(folder) / "perf.data"
         running_load = pool.submit(load.run, seconds=SECONDS, warm=2, **work)
@@ -39,7 +48,8 @@ def sampled(server: Running, load: Load, **work: Any) -> dict[str, float]:
         wait = ["sleep", str(SECONDS - 2)]
         subprocess.run(["sleep", "3"], check=True)
         subprocess.run([*record, "--output", samples, "--", *wait], check=True, capture_output=True)
-        total = float(running_load.result()["cpu_us"])
+        answer = running_load.result()
+        total = float(answer["cpu_s"] * 1e6 / answer["publications"] if per_publication else answer["cpu_us"])
         report = subprocess.run(
             ["perf", "report", "--stdio", "--sort", "dso", "--input", samples],
             check=True,
@@ -70,6 +80,14 @@ def main() -> None:
     with running(RTSERVER, UNLIMITED) as server, load_on(server) as load:
         load.open(clients=200, rooms=0)
         _show("event + ack", sampled(server, load, verb="ping", inflight=200, publishers=200))
+    with receiving() as receiver:
+        for what, targets in (("without", []), ("with", [batching("hooks", receiver.port)])):
+            with serving(targets) as server, load_on(server) as load:
+                load.open(clients=100, rooms=20)
+                work = {"verb": "broadcast", "rate": OFFERED, "publishers": 100, "acks": 1}
+                _show(
+                    f"3000 broadcasts/s, {what} webhooks", sampled(server, load, per_publication=True, **work)
+                )
 
 
 def _show(title: str, parts: dict[str, float]) -> None:

@@ -15,13 +15,15 @@ METHOD = (
     "CPU time is the server's own, user and system, from the scheduler's nanosecond clock.",
     "The servers take turns within a round; ratios are formed within a round, and their median is shown.",
     "In chat all members publish in turn, so that nobody exceeds that limit.",
+    "Webhooks go to a receiver in C, signed, in batches of up to 100 or 50 ms, from an outbox in SQLite.",
+    "With and without take turns, each on a server of its own; ratios are formed within such a pair.",
 )
 
 
 def markdown(lines: list[Line], machine: dict[str, str], measured: str) -> str:
     """Return the table, and what it was measured on."""
     parts = [
-        table(lines),
+        *(part(lines) for part in (table, hooks_table) if part(lines)),
         measured,
         "\n".join(f"- {name}: {value}" for name, value in machine.items() if value),
     ]
@@ -41,18 +43,41 @@ def embedded(document: str, text: str) -> str:
 
 
 def table(lines: list[Line]) -> str:
-    """Return the table alone."""
+    """Return the table of all servers alone; nothing without a line."""
+    lines = [line for line in lines if line.row.against != "off"]
+    if not lines:
+        return ""
     head = ["work", "unit", *(server.title for server in ALL), "ratio to Node", "at most", "goal", "met"]
     rows = [head, ["---", "---", *["---:"] * (len(ALL) + 1), "---:", "---:", "---"], *map(_cells, lines)]
+    return _drawn(rows)
+
+
+def hooks_table(lines: list[Line]) -> str:
+    """Return the table of webhooks; nothing without a line."""
+    lines = [line for line in lines if line.row.against == "off"]
+    if not lines:
+        return ""
+    head = ["webhooks", "unit", "without", "with", "measured", "at most", "met"]
+    rows = [head, ["---", "---", *["---:"] * 4, "---"], *map(_hooks_cells, lines)]
+    return _drawn(rows)
+
+
+def _drawn(rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
+
+
+def _hooks_cells(line: Line) -> list[str]:
+    without, with_them = map(_number, line.beside)
+    words = f" {line.row.compared}" if line.row.compared else ""
+    measured = f"**{_number(line.ratio)}**{words}{_spread(line)}"
+    verdict = NOTHING if line.met is None else "yes" if line.met else "**no**"
+    return [line.row.title, line.row.unit, without, with_them, measured, _number(line.row.at_most), verdict]
 
 
 def _cells(line: Line) -> list[str]:
     row = line.row
     values = [_number(line.values.get(server.name)) for server in ALL]
-    ratio = f"**{_number(line.ratio)}**"
-    if line.spread and line.spread[0] != line.spread[1]:
-        ratio += f" ({_number(line.spread[0])} to {_number(line.spread[1])})"
+    ratio = f"**{_number(line.ratio)}**{_spread(line)}"
     at_most, goal = _number(row.at_most), _number(row.goal)
     if row.against == "itself":
         ratio += " to itself"
@@ -66,6 +91,12 @@ def _cells(line: Line) -> list[str]:
     return [row.title, row.unit, *values, ratio, at_most, goal, _verdict(line)]
 
 
+def _spread(line: Line) -> str:
+    if not line.spread or line.spread[0] == line.spread[1]:
+        return ""
+    return f" ({_number(line.spread[0])} to {_number(line.spread[1])})"
+
+
 def _verdict(line: Line) -> str:
     if line.met is None:
         return NOTHING
@@ -77,5 +108,6 @@ def _number(value: float | None) -> str:
     """Return about three digits."""
     if value is None:
         return NOTHING
-    decimals = 0 if value >= 100 else 1 if value >= 10 else 2 if value >= 0.1 else 3
+    size = abs(value)
+    decimals = 0 if size >= 100 or not size else 1 if size >= 10 else 2 if size >= 0.1 else 3
     return f"{value:.{decimals}f}"

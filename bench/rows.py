@@ -11,13 +11,22 @@ class Row:
     title: str
     unit: str
     at_most: float
-    goal: float
+    goal: float | None = None
     against: str = "node"
-    """What rtserver's figure is divided by: Node's, or `itself` where it is a ratio already."""
+    """What rtserver's figure is divided by: Node's, or `itself` where it is a ratio already.
+
+    `off` is a row of webhooks: no other server is in it.
+    """
+    compared: str = ""
+    """How such a row compares: `times` what it is without webhooks, so much `more`, or not at all."""
     floor_at_most: float | None = None
     floor_goal: float | None = None
     flat_at_most: float | None = None
     """The most that one client may cost at the largest size, in units of what it costs at the smallest."""
+
+
+def _times(name: str, title: str, unit: str, at_most: float) -> Row:
+    return Row(name, title, unit, at_most, against="off", compared="times")
 
 
 US = "µs of server CPU"
@@ -47,4 +56,24 @@ ROWS = (
         against="itself",
     ),
 )
-BY_NAME = {row.name: row for row in ROWS}
+HOOKS = (
+    Row(
+        "hooks-flow",
+        "3000 broadcasts/s for 10 s, acknowledged and received",
+        "s per 3000",
+        1.0,
+        against="off",
+    ),
+    Row("hooks-lost", "acknowledged of these, and never received or twice", "broadcasts", 0.0, against="off"),
+    Row("hooks-late", "until all are received after the last acknowledgement", "ms", 500.0, against="off"),
+    _times("hooks-cpu-1", "chat to 1000 members, 1 in flight", f"{US} per event", 1.15),
+    _times("hooks-cpu", "chat to 1000 members, 32 in flight", f"{US} per event", 1.15),
+    _times("hooks-p99", "300 chats/s to 100 members, delivery", "ms, p99", 1.3),
+    Row("hooks-ack", "300 chats/s, acknowledgement", "ms, p99", 2.0, against="off", compared="more"),
+    _times("hooks-down", "delivery beside a refusing and a hanging target", "ms, p99", 1.1),
+    _times("hooks-down-hook", "webhook beside a refusing and a hanging target", "ms, p99", 1.1),
+    Row("hooks-start", "start with a million deliveries pending", "s", 3.0, against="off"),
+    _times("hooks-million", "a delivery of a million pending, or of 20 000", "µs", 1.1),
+)
+"""Webhooks: rtserver with them beside rtserver without."""
+BY_NAME = {row.name: row for row in (*ROWS, *HOOKS)}

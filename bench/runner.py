@@ -4,19 +4,23 @@ import time
 from collections.abc import Callable, Iterable
 
 from bench import generator, servers
+from bench.hooks import HOOKS, Comparison
+from bench.rows import BY_NAME
 from bench.scenarios import QUICK, SCENARIOS, Figures, Pace, Scenario
 from bench.summary import Round
 
 Say = Callable[[str], None]
+Work = Scenario | Comparison
 
 
-def chosen(names: Iterable[str]) -> list[Scenario]:
+def chosen(names: Iterable[str]) -> list[Work]:
     """Return the scenarios that measure one of the rows, all when none is named."""
     wanted = set(names)
-    return [scenario for scenario in SCENARIOS if not wanted or wanted & set(scenario.rows)]
+    everything: tuple[Work, ...] = (*SCENARIOS, *HOOKS)
+    return [scenario for scenario in everything if not wanted or wanted & set(scenario.rows)]
 
 
-def measure(scenarios: list[Scenario], skipped: set[str], pace: Pace, rounds: int, say: Say) -> list[Round]:
+def measure(scenarios: list[Work], skipped: set[str], pace: Pace, rounds: int, say: Say) -> list[Round]:
     """Return the figures of every round. The servers of a row follow one another directly."""
     found = []
     for number in range(rounds):
@@ -27,9 +31,7 @@ def measure(scenarios: list[Scenario], skipped: set[str], pace: Pace, rounds: in
     return found
 
 
-def _turns(
-    scenarios: list[Scenario], skipped: set[str], with_context: bool
-) -> list[tuple[Scenario, servers.Server]]:
+def _turns(scenarios: list[Work], skipped: set[str], with_context: bool) -> list[tuple[Work, servers.Server]]:
     return [
         (scenario, server)
         for scenario in scenarios
@@ -38,7 +40,7 @@ def _turns(
     ]
 
 
-def _one_round(turns: list[tuple[Scenario, servers.Server]], pace: Pace, label: str, say: Say) -> Round:
+def _one_round(turns: list[tuple[Work, servers.Server]], pace: Pace, label: str, say: Say) -> Round:
     found: Round = {}
     for scenario, server in turns:
         begin = time.monotonic()
@@ -49,13 +51,12 @@ def _one_round(turns: list[tuple[Scenario, servers.Server]], pace: Pace, label: 
     return found
 
 
-def _on(server: servers.Server, scenario: Scenario, pace: Pace, say: Say) -> dict[str, Figures]:
+def _on(server: servers.Server, scenario: Work, pace: Pace, say: Say) -> dict[str, Figures]:
     """Measure, and say so when a figure is not what it seems; one failure does not cost the other rows."""
     if server is servers.RTSERVER and scenario.environment:
         say(f"{', '.join(scenario.rows)}: rtserver runs with {_assignments(scenario.environment)}")
     try:
-        with servers.running(server, scenario.environment) as running:
-            found = scenario.measure(running, pace)
+        found = scenario.figures(server, pace)
     except generator.BrokenError as broken:
         say(f"{server.title}: {', '.join(scenario.rows)} could not be measured: {broken}")
         return {}
@@ -64,10 +65,11 @@ def _on(server: servers.Server, scenario: Scenario, pace: Pace, say: Say) -> dic
 
 def _sound(server: servers.Server, row: str, figures: Figures, say: Say) -> bool:
     """Say what went wrong while a row was measured; a figure without its work done is none."""
-    for key in ("refused", "missing", "lost", "stuck"):
+    for key in ("refused", "missing", "lost", "stuck", "unreceived"):
         if figures.get(key):
             say(f"{server.title}: {row}: {figures[key]} {key}")
-    spoilt = figures.get("stuck") or figures.get("lost") or figures["value"] <= 0
+    nothing = figures["value"] <= 0 and BY_NAME[row].against != "off"  # a difference may be
+    spoilt = figures.get("stuck") or figures.get("lost") or nothing
     too_many = figures.get("refused", 0) > 0.01 * figures.get("publications", 0)
     if spoilt or too_many:
         say(f"{server.title}: {row}: not counted")

@@ -7,7 +7,7 @@ from typing import Any
 
 from bench import processes
 from bench.generator import load_on
-from bench.servers import FLOOR, NODE, RTSERVER, STOCK, Running, Server
+from bench.servers import FLOOR, NODE, RTSERVER, STOCK, Running, Server, running
 
 Figures = dict[str, Any]
 """`value`, the figure of the row, and whatever explains it."""
@@ -24,10 +24,12 @@ class Pace:
     leaving: tuple[int, int]
     """Fewest and most clients that leave at once."""
     stall_seconds: float
+    pairs: int
+    """How often webhooks are measured off and on."""
 
 
-FULL = Pace(seconds=3, warm=1, idle=5000, leaving=(1000, 8000), stall_seconds=14)
-QUICK = Pace(seconds=1, warm=0.5, idle=2000, leaving=(500, 2000), stall_seconds=3)
+FULL = Pace(seconds=3, warm=1, idle=5000, leaving=(1000, 8000), stall_seconds=14, pairs=3)
+QUICK = Pace(seconds=1, warm=0.5, idle=2000, leaving=(500, 2000), stall_seconds=3, pairs=1)
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,11 @@ class Scenario:
     """Servers on whose figures no limit depends: measured in the first round of a full run only."""
     environment: dict[str, str] = field(default_factory=dict)
     """What rtserver is run with besides its shipped configuration."""
+
+    def figures(self, server: Server, pace: Pace) -> dict[str, Figures]:
+        """Measure on a server that is started for it."""
+        with running(server, self.environment) as started:
+            return self.measure(started, pace)
 
 
 def _cpu(answer: Figures) -> Figures:

@@ -38,6 +38,8 @@ class Running:
     server: Server
     port: int
     pid: int
+    started_in: float = 0.0
+    """Seconds from the start of the process until it accepted a connection."""
 
     @property
     def pids(self) -> list[int]:
@@ -82,8 +84,8 @@ def running(server: Server, environment: dict[str, str] | None = None) -> Iterat
             command, cwd=folder, stdout=log, stderr=log, env={**os.environ, **(environment or {})}
         )
         try:
-            _wait_until_it_listens(process, server, port)
-            yield Running(server, port, process.pid)
+            started_in = _wait_until_it_listens(process, server, port)
+            yield Running(server, port, process.pid, started_in)
         finally:
             _stop(process)
 
@@ -94,9 +96,9 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _wait_until_it_listens(process: subprocess.Popen[bytes], server: Server, port: int) -> None:
-    end = time.monotonic() + START_TIMEOUT
-    while time.monotonic() < end:
+def _wait_until_it_listens(process: subprocess.Popen[bytes], server: Server, port: int) -> float:
+    begin = time.monotonic()
+    while time.monotonic() < begin + START_TIMEOUT:
         if process.poll() is not None:
             break
         try:
@@ -104,8 +106,9 @@ def _wait_until_it_listens(process: subprocess.Popen[bytes], server: Server, por
         except OSError:
             time.sleep(0.05)
         else:
+            took = time.monotonic() - begin
             time.sleep(0.5)  # what a server still does after its socket listens is not part of the load
-            return
+            return took
     raise build.UnavailableError(f"{server.title} did not start; see {RAW / server.name}.log")
 
 

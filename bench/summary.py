@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import median
 
-from bench.rows import ROWS, Row
+from bench.rows import BY_NAME, Row
 from bench.scenarios import Figures
 
 Round = dict[str, dict[str, Figures]]
@@ -25,6 +25,8 @@ class Line:
     to_floor: float | None
     flat: float | None
     refused: int
+    beside: tuple[float | None, float | None] = (None, None)
+    """What a row of webhooks compares: without, and with."""
 
     @property
     def met(self) -> bool | None:
@@ -50,7 +52,9 @@ class Line:
 def summarize(rounds: list[Round]) -> list[Line]:
     """Return a line for every row that was measured."""
     return [
-        _line(row, rounds) for row in ROWS if any(row.name in rows for one in rounds for rows in one.values())
+        _line(row, rounds)
+        for row in BY_NAME.values()
+        if any(row.name in rows for one in rounds for rows in one.values())
     ]
 
 
@@ -67,6 +71,10 @@ def _line(row: Row, rounds: list[Round]) -> Line:
         to_floor=_median(_ratios(row, rounds, "floor")) if row.floor_at_most is not None else None,
         flat=_median(_figures(row, rounds, "rtserver", "flat")) if row.flat_at_most is not None else None,
         refused=int(sum(_figures(row, rounds, "rtserver", "refused"))),
+        beside=(
+            _median(_figures(row, rounds, "rtserver", "off")),
+            _median(_figures(row, rounds, "rtserver", "on")),
+        ),
     )
 
 

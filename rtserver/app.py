@@ -6,16 +6,22 @@ The only module that names implementations; everything else is given what it nee
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 import time
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from fastapi import APIRouter
+
 from rtserver.announcements import Announcer
 from rtserver.api import routes
+from rtserver.api.bodies import Reader
+from rtserver.api.credentials import Keys, Owners
+from rtserver.api.inboxes import inboxes
+from rtserver.api.notifications import own
+from rtserver.api.notify import notify
 from rtserver.auth.grants import EVERYBODY, Grants
 from rtserver.auth.tokens import TokenVerifier
 from rtserver.away import Away
@@ -34,7 +40,9 @@ from rtserver.gateway.members import Members
 from rtserver.gateway.recovery import Recovery
 from rtserver.gateway.socketio import SocketIoServer
 from rtserver.handlers.base import Context
+from rtserver.keeper import Keeper
 from rtserver.node import Node
+from rtserver.notifications import Notifications
 from rtserver.protocol.errors import SERVER_DRAINING, SERVER_ERROR, TOO_MANY_CONNECTIONS, RtError
 from rtserver.protocol.identifiers import Clock
 from rtserver.reports import Reporter
@@ -42,11 +50,11 @@ from rtserver.rooms.stream import Publication
 from rtserver.rooms.tape import Tape
 from rtserver.roster import Roster
 from rtserver.router import Router
-from rtserver.store.base import Steering, StoreError
+from rtserver.store.base import StoreError
 from rtserver.store.database import Database
 from rtserver.store.lives import SqlLives
+from rtserver.store.notifications import SqlInbox
 from rtserver.store.outbox import SqlOutbox
-from rtserver.store.steering import SqlSteering
 from rtserver.telemetry import log
 from rtserver.telemetry.metrics import Metrics
 from rtserver.transport.engine import EngineServer
@@ -88,11 +96,14 @@ class App:
         grants = Grants(config.rooms)
         clock = Clock()
         self._database = Database(config.store.url)
+        self._opening = asyncio.Lock()
         self.webhooks = _webhooks(config, self._database, clock, self.metrics)
         self._broker = _broker(fanout, self.metrics)
-        self.node = _node(
-            config, fanout, self._broker, grants, clock, self.metrics, Reporter(self.webhooks.emitter)
-        )
+        reporter = Reporter(self.webhooks.emitter)
+        self.node = _node(config, fanout, self._broker, grants, clock, self.metrics, reporter)
+        inbox, retention = SqlInbox(self._database), config.notifications.retention
+        self._keeper = Keeper(inbox, retention.max_age, retention.max_count)
+        self.notifications = _notifications(config, self.node, inbox, self._keeper, reporter)
         self.vitals = Vitals(
             self.webhooks.emitter,
             self.metrics,
@@ -101,7 +112,7 @@ class App:
             status_interval=config.webhooks.status_interval,
             stats_interval=config.webhooks.stats_interval,
         )
-        context = Context(self.node, grants, config.limits.rooms_per_client)
+        context = Context(self.node, grants, config.limits.rooms_per_client, self.notifications)
         self._admission = Admission(config.limits.connections, now=0.0)
         self.sio = SocketIoServer(
             self.engine,
@@ -115,7 +126,12 @@ class App:
             config.engine.connect_timeout,
         )
         self._path = "/" + config.engine.path.strip("/")
-        self._http = routes.build(unready=self._unready, demo=config.demo.enabled)
+        self._http = routes.build(
+            unready=self._unready,
+            demo=config.demo.enabled,
+            resources=_resources(config, self.notifications),
+            origins=self.engine.origins,
+        )
 
     def on_connect(self, hook: OnConnect) -> OnConnect:
         """Register ``async def hook(client, auth)``, run when a client was told that it is connected."""
@@ -166,20 +182,24 @@ class App:
             await self._open_store()
         except StoreError as error:
             _log.error("the store cannot be opened", why=str(error))
+            self._keeper.healthy = False
         self._broker.begin(self._first_offset())
         await self.webhooks.start(self._open_store, self.node)
+        self._keeper.start(self._open_store)
         self.vitals.start()
 
     async def _stop(self) -> None:
         self.vitals.stop()
         self.node.close()
         await self.webhooks.stop(LAST_DELIVERIES)
+        await self._keeper.stop()
         await self._database.close()
         await self.sio.shutdown()
 
     async def _open_store(self) -> None:
-        if not self._database.is_open:
-            await self._database.open()
+        async with self._opening:
+            if not self._database.is_open:
+                await self._database.open()
 
     def _first_offset(self) -> int:
         """Return where offsets of this run begin: higher than any that an earlier run gave out, if that is known."""
@@ -191,6 +211,10 @@ class App:
             return RtError(SERVER_DRAINING, "the server is stopping")
         if not self.webhooks.healthy:
             return RtError(SERVER_ERROR, "the store cannot be written: webhooks wait in memory")
+        if not self._keeper.healthy:
+            return RtError(
+                SERVER_ERROR, "the store cannot be written: inboxes can be neither filled nor read"
+            )
         return None
 
     def _admit(self, scope: Scope) -> Denial | None:
@@ -201,19 +225,6 @@ class App:
             self.metrics.refused["accept_rate"] += 1
             return _unavailable(RtError(TOO_MANY_CONNECTIONS, "too many connections at once"), wait)
         return None
-
-
-@contextlib.asynccontextmanager
-async def open_steering(url: str) -> AsyncIterator[Steering]:
-    """Open the store for commands; raise `StoreError` when it cannot be, or when no other process could see it."""
-    database = Database(url)
-    if not database.durable:
-        raise StoreError(f"store.url is {url}: only the server itself sees what is in its memory")
-    await database.look()
-    try:
-        yield SqlSteering(database)
-    finally:
-        await database.close()
 
 
 def create_app(source: str | Path | Mapping[str, Any] | Config | None = None) -> App:
@@ -327,6 +338,24 @@ def _tape(config: Config) -> Tape[Outbound] | None:
         return None
     unnoticed = engine.ping_interval + engine.ping_timeout + engine.send_buffer.stall
     return Tape(recovery.max_messages, MAX_TAPE, recovery.window + unnoticed)
+
+
+def _notifications(
+    config: Config, node: Node, inbox: SqlInbox, keeper: Keeper, reporter: Reporter
+) -> Notifications:
+    size, trusting = config.limits.message_size, config.auth.mode == "none"
+    return Notifications(node, inbox, keeper, reporter, size, trusting=trusting)
+
+
+def _resources(config: Config, notifications: Notifications) -> list[APIRouter]:
+    verifier = _verifier(config)
+    keys = Keys([key.get_secret_value() for key in config.api.keys], open_to_all=config.auth.mode == "none")
+    reader = Reader(config.engine.max_payload)
+    return [
+        notify(notifications, keys, reader),
+        inboxes(notifications, keys, reader),
+        own(notifications, Owners(verifier.verify if verifier is not None else None), reader),
+    ]
 
 
 def _verifier(config: Config) -> TokenVerifier | None:

@@ -184,6 +184,8 @@ class Node(Publisher):
         if change.member:
             self._announcer.joined(client, room, change.total)
             self._reporter.joined(client, room, change.total, first=change.room)
+        elif change.happened:
+            self._reporter.entered(client, room)
         client.log.info("room joined", room=room)
         return change.total
 
@@ -233,6 +235,9 @@ class Node(Publisher):
         if change.member:
             self._announcer.left(client, room, change.total, reason)
             self._reporter.left(client, room, change.total, reason, last=change.room)
+        elif change.happened and (client.heir is None or room not in (client.heir.rooms or ())):
+            # The heir has the same session, which is still in the room when the heir is.
+            self._reporter.exited(client, room)
 
     def occupancy(self, room: str) -> int:
         """Return how many members the room has."""

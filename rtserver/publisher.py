@@ -155,6 +155,12 @@ class Publisher:
         self.metrics.deliveries += len(live)
         return present
 
+    def tell(self, room: str, message: Message) -> int:
+        """Deliver to who hears the room what is recorded nowhere; return to how many."""
+        recipients = self._fanout.deliver(room, message)
+        self.metrics.deliveries += recipients
+        return recipients
+
     def signal(self, room: str, message: Message, skip: Collection[str] = ()) -> None:
         """Deliver to the room's members what is not worth keeping; it is the first to go under pressure."""
         self._fanout.deliver(room, message, skip, volatile=True)

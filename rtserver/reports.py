@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from rtserver.client import Client
 from rtserver.store.base import Session, SessionRoom
 from rtserver.webhooks.emitter import Emitter
 from rtserver.webhooks.journal import Effect, Receipt
+
+# An inbox without a limit must not become one event without a limit.
+_IDS = 1000
 
 
 class Reporter:
@@ -63,6 +67,18 @@ class Reporter:
         if last:
             self._emitter.emit("room-vacated", {"room": room}, room=room, client=client.client_id)
 
+    def entered(self, client: Client, room: str) -> None:
+        """One more connection of a member entered a room: nobody is told, but should the node die, it was there."""
+        self._note(Effect(entered=SessionRoom(client.session_id, room)))
+
+    def exited(self, client: Client, room: str) -> None:
+        """Undo `entered`."""
+        self._note(Effect(left=SessionRoom(client.session_id, room)))
+
+    def _note(self, effect: Effect) -> None:
+        if self._keeps_rooms:
+            self._emitter.note(effect)
+
     def said(self, event: str, publication: dict[str, Any]) -> Receipt | None:
         """Something was published under ``chat`` or ``broadcast``; return the receipt to wait for, if any."""
         if not self._tells_messages:
@@ -73,6 +89,12 @@ class Reporter:
             room=publication["room"],
             client=publication["sender"],
         )
+
+    def read(self, user: str, notification_ids: Sequence[str]) -> None:
+        """A user read notifications."""
+        for start in range(0, len(notification_ids), _IDS):
+            some = list(notification_ids[start : start + _IDS])
+            self._emitter.emit("notification-read", {"user_id": user, "notification_ids": some}, client=user)
 
     def _membership(
         self, type_: str, client: Client, room: str, extra: dict[str, Any], *, entered: bool

@@ -9,9 +9,25 @@ import orjson
 
 from rtserver.client import Client
 from rtserver.config.schema import Limits, Rate
-from rtserver.handlers import broadcast, chat, history, join, leave, ping, presence, private, rooms, typing
+from rtserver.handlers import (
+    broadcast,
+    chat,
+    history,
+    join,
+    leave,
+    mark_all_read,
+    mark_read,
+    notifications,
+    ping,
+    presence,
+    private,
+    rooms,
+    subscribe,
+    typing,
+    unsubscribe,
+)
 from rtserver.handlers.base import Context, Held
-from rtserver.protocol import messages
+from rtserver.protocol import messages, notices
 from rtserver.protocol.errors import (
     BAD_REQUEST,
     MESSAGE_TOO_LARGE,
@@ -45,6 +61,11 @@ ROUTES: dict[str, Route] = {
     "presence": Route(presence.presence, messages.Presence),
     "history": Route(history.history, messages.History),
     "rooms": Route(rooms.rooms, messages.Rooms),
+    "subscribe": Route(subscribe.subscribe, notices.Subscribe),
+    "unsubscribe": Route(unsubscribe.unsubscribe, notices.Subscribe),
+    "notifications": Route(notifications.notifications, notices.Notifications),
+    "mark_read": Route(mark_read.mark_read, notices.MarkRead),
+    "mark_all_read": Route(mark_all_read.mark_all_read, notices.MarkAllRead),
 }
 
 # Both name an event whose payload names the event.

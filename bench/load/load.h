@@ -3,6 +3,7 @@
  * wire.c    WebSocket frames, as far as a client needs them
  * swarm.c   the clients: dialling, entering a room, reading, writing, going away
  * meter.c   the clock, the server's CPU time, latency samples
+ * acks.c    acknowledgements: how many, how late, and the ids in them
  * main.c    the commands: open, run, stall, leave, status
  */
 #ifndef LOAD_H
@@ -42,6 +43,14 @@ typedef struct {
 void samples_add(Samples *samples, double seconds);
 void samples_sort(Samples *samples);
 double samples_quantile(const Samples *samples, double share); /* of sorted samples */
+
+/* ---- acks.c */
+
+void acks_begin(const char *path);  /* a new run; the ids of what is acknowledged go to the file, "" for none */
+unsigned acks_ask(uint64_t due_ns); /* the number of the next acknowledgement */
+uint64_t acks_heard(const char *text, size_t size, bool good, bool measuring); /* returns when it was due */
+uint64_t acks_missing(void);
+void acks_report(void); /* fields for the line of JSON */
 
 /* ---- swarm.c */
 

@@ -2,9 +2,10 @@
  *
  *   open clients=N [rooms=R] [narrow=K] [sources=S]
  *       N clients connect and join room i mod R (none for R=0); the last K take little into their kernel buffers
- *   run [verb=chat|ping] [inflight=W | rate=X] [seconds=T] [warm=T] [publishers=P] [size=B]
+ *   run [verb=chat|broadcast|ping] [inflight=W | rate=X] [seconds=T] [warm=T] [publishers=P] [size=B] [acks=1] [ids=FILE]
  *       the first P clients publish in turn: chat is counted per delivery to a member, ping per acknowledgement;
- *       W publications are kept under way, or X are published per second, late or not
+ *       W publications are kept under way, or X are published per second, late or not;
+ *       acks=1 asks for acknowledgements besides, and the ids in them are written to FILE
  *   stall count=K       the last K clients stop reading
  *   leave               every client hangs up
  *   status              who is there
@@ -19,14 +20,14 @@
 
 enum {
   LINE = 4096,
-  ACKS = 1 << 16,
   LOOK_AT = 17, /* one delivery in 17, a prime: every member has its turn */
   CATCH_UP = 64 /* late publications sent in one turn of the loop: what comes back has to be read, too */
 };
 static const double STUCK = 10; /* seconds without a delivery that end a run */
 
 typedef struct {
-  bool ping, stuck;
+  const char *verb;
+  bool ping, acks, stuck;
   double rate, seconds, warm;
   int inflight, publishers, size;
 } Run;
@@ -35,7 +36,7 @@ static uint64_t published, expected, delivered, refused, others;
 static double last_heard;
 static bool measuring;
 static Samples latency;
-static uint64_t acks_sent_at[ACKS]; /* nanoseconds, by acknowledgement id */
+static bool pinging;
 
 /* ---- options of a command: words of the form key=value */
 
@@ -49,6 +50,11 @@ static const char *option(const char *line, const char *key) {
 static double number(const char *line, const char *key, double otherwise) {
   const char *value = option(line, key);
   return value ? atof(value) : otherwise;
+}
+
+static void word(const char *line, const char *key, char *to, size_t room) {
+  const char *value = option(line, key);
+  if (value) snprintf(to, room, "%.*s", (int)strcspn(value, " "), value);
 }
 
 /* ---- hearing */
@@ -70,21 +76,27 @@ static void chat_heard(const char *text, size_t size) {
   if (at) look_at(strtoull(at + sizeof KEY - 1, NULL, 16));
 }
 
-static void ack_heard(const char *text, size_t size) {
-  delivered++;
-  if (memmem(text, size, "\"ok\":false", 10)) refused++;
-  else look_at(acks_sent_at[strtoul(text + 2, NULL, 10) % ACKS]);
-}
-
 static void error_heard(Client *client, const char *text, size_t size) {
   if (!refused++) fprintf(stderr, "refused: %.*s\n", (int)(size < 300 ? size : 300), text);
   delivered += client->room >= 0 ? (uint64_t)swarm_members[client->room] : 1;
 }
 
+static void ack_heard(Client *client, const char *text, size_t size) {
+  bool good = !memmem(text, size, "\"ok\":false", 10);
+  uint64_t asked_at = acks_heard(text, size, good, measuring);
+  if (pinging) {
+    delivered++;
+    if (good) look_at(asked_at);
+    else refused++;
+  } else if (!good) {
+    error_heard(client, text, size);
+  }
+}
+
 void heard(Client *client, const char *text, size_t size) {
   last_heard = now();
-  if (BEGINS(text, size, "42[\"chat\"")) chat_heard(text, size);
-  else if (BEGINS(text, size, "43")) ack_heard(text, size);
+  if (BEGINS(text, size, "42[\"chat\"") || BEGINS(text, size, "42[\"broadcast\"")) chat_heard(text, size);
+  else if (BEGINS(text, size, "43")) ack_heard(client, text, size);
   else if (BEGINS(text, size, "42[\"error\"")) error_heard(client, text, size);
   else others++;
 }
@@ -111,15 +123,20 @@ static Client *next_publisher(const Run *run) {
   exit(4);
 }
 
+static int compose(char **text, const Run *run, const Client *client, uint64_t due_ns) {
+  char ack[24] = "";
+  if (run->acks) snprintf(ack, sizeof ack, "%u", acks_ask(due_ns));
+  if (run->ping) return asprintf(text, "42%s[\"ping\",{\"data\":\"%s\"}]", ack, padding(run->size));
+  return asprintf(text, "42%s[\"%s\",{\"room\":\"bench-%d\",\"message\":\"%016llx%s\"}]", ack, run->verb, client->room,
+                  (unsigned long long)due_ns, padding(run->size - 16));
+}
+
 static void publish(const Run *run, double due) {
-  static char *text;
+  char *text;
   Client *client = next_publisher(run);
-  uint64_t due_ns = (uint64_t)(due * 1e9);
-  int size = run->ping ? asprintf(&text, "42%llu[\"ping\",{\"data\":\"%s\"}]", (unsigned long long)published % ACKS, padding(run->size))
-                       : asprintf(&text, "42[\"chat\",{\"room\":\"bench-%d\",\"message\":\"%016llx%s\"}]", client->room,
-                                  (unsigned long long)due_ns, padding(run->size - 16));
+  int size = compose(&text, run, client, (uint64_t)(due * 1e9));
   if (size < 0) exit(3);
-  acks_sent_at[published++ % ACKS] = due_ns;
+  published++;
   expected += run->ping ? 1 : (uint64_t)swarm_members[client->room];
   swarm_send(client, text, (size_t)size);
   free(text);
@@ -161,9 +178,10 @@ static void settle(double quiet, double most) {
 
 static void drain(void) {
   uint64_t before = delivered;
-  for (double moved = now(); delivered < expected && now() - moved < 3; swarm_turn(10)) {
-    if (delivered != before) moved = now();
-    before = delivered;
+  for (double moved = now(); (delivered < expected || acks_missing()) && now() - moved < 3; swarm_turn(10)) {
+    uint64_t seen = delivered - acks_missing();
+    if (seen != before) moved = now();
+    before = seen;
   }
 }
 
@@ -178,20 +196,27 @@ static void report(const Run *run, const Mark *from, const Mark *to) {
   double took = to->time - from->time, cpu = to->cpu - from->cpu;
   uint64_t count = to->delivered - from->delivered;
   samples_sort(&latency);
-  printf("{\"publications\":%llu,\"deliveries\":%llu,\"seconds\":%.4f,\"cpu_s\":%.6f,\"cpu_us\":%.4f,\"load\":%.3f,",
+  printf("{\"published\":%llu,", (unsigned long long)published);
+  printf("\"publications\":%llu,\"deliveries\":%llu,\"seconds\":%.4f,\"cpu_s\":%.6f,\"cpu_us\":%.4f,\"load\":%.3f,",
          (unsigned long long)(to->published - from->published), (unsigned long long)count, took, cpu,
          count ? cpu * 1e6 / (double)count : 0, cpu / took);
   printf("\"p50_ms\":%.4f,\"p90_ms\":%.4f,\"p99_ms\":%.4f,\"max_ms\":%.4f,\"samples\":%zu,",
          samples_quantile(&latency, .5) * 1e3, samples_quantile(&latency, .9) * 1e3, samples_quantile(&latency, .99) * 1e3,
          samples_quantile(&latency, 1) * 1e3, latency.count);
+  if (run->acks && !run->ping) acks_report();
   printf("\"missing\":%lld,\"refused\":%llu,\"stuck\":%s,\"lost\":%d,\"evicted\":%d}\n",
          (long long)(expected - delivered), (unsigned long long)refused, run->stuck ? "true" : "false", swarm_lost, swarm_evicted);
 }
 
 static void run_command(const char *line) {
-  const char *verb = option(line, "verb");
+  char verb[16] = "chat", ids[LINE] = "";
+  word(line, "verb", verb, sizeof verb);
+  word(line, "ids", ids, sizeof ids);
+  bool ping = !strcmp(verb, "ping");
   Run run = {
-      .ping = verb && !strncmp(verb, "ping", 4),
+      .verb = verb,
+      .ping = ping,
+      .acks = ping || number(line, "acks", 0) > 0,
       .rate = number(line, "rate", 0),
       .seconds = number(line, "seconds", 5),
       .warm = number(line, "warm", 1),
@@ -203,6 +228,8 @@ static void run_command(const char *line) {
   if (run.size < 16) run.size = 16;
   settle(0.2, 5);
   published = expected = delivered = refused = 0;
+  pinging = run.ping;
+  acks_begin(ids);
   latency.count = 0;
   double begin = now();
   publish_until(&run, begin, begin + run.warm);

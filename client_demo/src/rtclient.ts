@@ -9,9 +9,9 @@
  *   await client.chat("Hello!", { room: "lobby" });
  *
  * What it adds to a bare socket: every event and acknowledgement has a type, every request is a promise that
- * rejects with an RtError, rooms are joined again after a reconnect that did not recover the session, and the state of
- * the connection is one value.
- * Requests made while there is no connection reject at once instead of being sent, unseen, minutes later.
+ * rejects with an RtError, rooms and topics are joined again after a reconnect that did not recover the session, and the
+ * state of the connection is one value. Requests made while there is no connection reject at once instead of being sent,
+ * unseen, minutes later.
  */
 import { io, type ManagerOptions, type Socket, type SocketOptions } from "socket.io-client";
 
@@ -92,6 +92,38 @@ export interface PrivateMessage {
   message: string;
   data?: unknown;
   timestamp: string;
+}
+
+export type Level = "info" | "warning" | "error" | "success";
+
+interface Notification {
+  id: string;
+  type: Level;
+  /** The same as `type`. */
+  level: Level;
+  title: string;
+  message: string;
+  data?: unknown;
+  timestamp: string;
+}
+
+/** What a backend told everybody who is subscribed to a topic; it is not kept. */
+export interface TopicNotification extends Notification {
+  topic: string;
+}
+
+/** What a backend told one user; it is in the user's inbox. */
+export interface UserNotification extends Notification {
+  user: string;
+  /** When it was read; left out while it is not. */
+  read_at?: string;
+}
+
+export interface InboxPage {
+  /** Newest first. */
+  notifications: UserNotification[];
+  /** How many are unread in all of the inbox. */
+  unread: number;
 }
 
 /** A line the server writes by itself. */
@@ -197,6 +229,15 @@ interface HistoryOptions {
   before?: number;
 }
 
+interface InboxOptions {
+  /** Only those that were not read. */
+  unread?: boolean;
+  /** How many at once: 1 to 1000, 100 by default. */
+  limit?: number;
+  /** Only those before this one: the `id` of the last one seen. */
+  before?: string;
+}
+
 interface PublishOptions {
   /** Without a room the message goes to every client. */
   room?: string;
@@ -219,6 +260,11 @@ export interface ClientToServerEvents {
   presence: (payload: { room: string } & PresenceOptions, ack?: Answer<Presence>) => void;
   history: (payload: { room: string } & HistoryOptions, ack?: Answer<History>) => void;
   rooms: (payload: object, ack?: Answer<{ rooms: string[] }>) => void;
+  subscribe: (payload: { topic: string }, ack?: Answer<{ topic: string }>) => void;
+  unsubscribe: (payload: { topic: string }, ack?: Answer<{ topic: string }>) => void;
+  notifications: (payload: InboxOptions, ack?: Answer<InboxPage>) => void;
+  mark_read: (payload: { notification_ids: string[] }, ack?: Answer<{ marked: number }>) => void;
+  mark_all_read: (payload: object, ack?: Answer<{ marked: number }>) => void;
   /** The envelope that `socket.send` emits; its acknowledgement is that of the event inside. */
   message: (envelope: Envelope, ack?: Answer<any>) => void;
 }
@@ -234,6 +280,10 @@ export interface ServerToClientEvents {
   user_typing: (payload: Typing) => void;
   client_connected: (payload: ConnectionChange) => void;
   client_disconnected: (payload: ConnectionChange) => void;
+  notification: (payload: TopicNotification) => void;
+  new_notification: (payload: UserNotification) => void;
+  notification_read: (payload: { notification_ids: string[] }) => void;
+  all_read: (payload: object) => void;
   disconnecting_by_server: (payload: Goodbye) => void;
   pong: (payload: { timestamp: string }) => void;
   error: (payload: ErrorBody & { event: string }) => void;
@@ -309,6 +359,7 @@ export class RtClient {
   readonly #rooms = new Map<string, { offset: number; history: number }>();
   /** Those of them that this session has not entered yet. */
   readonly #outside = new Set<string>();
+  readonly #topics = new Set<string>();
   readonly #statusListeners = new Set<(status: Status) => void>();
   readonly #rejoinListeners = new Set<RejoinListener>();
 
@@ -334,6 +385,7 @@ export class RtClient {
     clearTimeout(this.#retry);
     this.#rooms.clear();
     this.#outside.clear();
+    this.#topics.clear();
     this.socket.disconnect();
     this.#set({ phase: "closed", recovered: false, transport: null, attempt: 0, goodbye: null });
   }
@@ -429,6 +481,33 @@ export class RtClient {
     return (await this.#ask<{ rooms: string[] }>((socket, done) => socket.emit("rooms", {}, done))).rooms;
   }
 
+  /** Hears what backends tell a topic, after a reconnect as well. */
+  async subscribe(topic: string): Promise<void> {
+    const heard = await this.#ask<{ topic: string }>((socket, done) => socket.emit("subscribe", { topic }, done));
+    this.#topics.add(heard.topic);
+  }
+
+  async unsubscribe(topic: string): Promise<void> {
+    this.#topics.delete(topic);
+    await this.#ask<{ topic: string }>((socket, done) => socket.emit("unsubscribe", { topic }, done));
+  }
+
+  /** The inbox of who is signed in, a page at a time. */
+  notifications(options: InboxOptions = {}): Promise<InboxPage> {
+    return this.#ask((socket, done) => socket.emit("notifications", options, done));
+  }
+
+  /** Returns how many were not read before. All tabs of the user get `notification_read`. */
+  async markRead(ids: string[]): Promise<number> {
+    const payload = { notification_ids: ids };
+    return (await this.#ask<{ marked: number }>((socket, done) => socket.emit("mark_read", payload, done))).marked;
+  }
+
+  /** Returns how many were not read before. All tabs of the user get `all_read`. */
+  async markAllRead(): Promise<number> {
+    return (await this.#ask<{ marked: number }>((socket, done) => socket.emit("mark_all_read", {}, done))).marked;
+  }
+
   /**
    * Sends an envelope, as `socket.send` does; what comes back is the acknowledgement of the event inside. A room that
    * is joined this way is not joined again after a reconnect: use join() for that.
@@ -511,6 +590,11 @@ export class RtClient {
   }
 
   #rejoin(): void {
+    for (const topic of this.#topics) {
+      this.subscribe(topic).catch((error: RtError) => {
+        if (error.reason !== "not_connected") this.#topics.delete(topic);
+      });
+    }
     for (const room of this.#outside) {
       this.#joinAgain(room).then(
         (joined) => this.#rejoinListeners.forEach((tell) => tell(room, joined)),

@@ -1,4 +1,5 @@
 /** One person's time with the server: what the views want done, and what the server tells, as actions on the store. */
+import { InboxKeeper } from "./inbox";
 import type { Memory } from "./memory";
 import { RtClient, RtError, type Joined, type Publication, type RoomChange } from "./rtclient";
 import {
@@ -34,6 +35,7 @@ const FINAL: readonly string[] = ["message_too_large", "bad_request"];
 
 export class Session {
   #client: RtClient | null = null;
+  #inbox: InboxKeeper | null = null;
   #timers: ReturnType<typeof setInterval>[] = [];
   #presenceTimer: ReturnType<typeof setTimeout> | undefined;
   #presenceAskedAt = 0;
@@ -60,6 +62,12 @@ export class Session {
     this.#client = client;
     this.#listen(client);
     let before = client.status.phase;
+    this.#inbox = new InboxKeeper(
+      client,
+      this.store,
+      (it) => this.toast(it.level, "topic" in it ? `${it.topic}: ${it.title}` : it.title, it.message),
+      (title, error) => this.#toastError(title, error),
+    );
     client.onStatus((status) => {
       if (this.#client !== client) return;
       // A connection that changes its transport is the same one.
@@ -96,6 +104,11 @@ export class Session {
     // Forgotten first, so that its last change of state is not ours any more.
     this.#client = null;
     client?.disconnect();
+  }
+
+  /** Marks one notification as read, or all. */
+  async read(id?: string): Promise<void> {
+    await this.#inbox?.read(id);
   }
 
   reconnect(): void {
@@ -237,8 +250,10 @@ export class Session {
 
   #connected(client: RtClient, first: boolean): void {
     void this.#measure();
-    if (first) return;
     const { recovered } = client.status;
+    // Also after a recovery: what was read in another tab meanwhile need not be among what is sent again.
+    void this.#inbox?.load();
+    if (first) return;
     // Rooms that have to be joined again are flushed once we are back in them.
     void this.#flush(({ kind }) => recovered || kind !== "room");
     if (!recovered) return;

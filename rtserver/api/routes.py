@@ -2,39 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from starlette.applications import Starlette
+from fastapi import APIRouter, Depends, FastAPI
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
 
+from rtserver.api.cors import Cors, Judge
 from rtserver.api.health import healthz, readyz
 from rtserver.api.pages import WEB, DemoPage
 from rtserver.protocol.errors import BAD_REQUEST, NOT_FOUND, SERVER_ERROR, RtError
 from rtserver.telemetry.log import logger
+from rtserver.transport.origins import Origins
 
 _log = logger("api")
 
 
-def build(*, unready: Callable[[], RtError | None], demo: bool) -> Starlette:
+def build(
+    *,
+    unready: Callable[[], RtError | None],
+    demo: bool,
+    resources: Sequence[APIRouter] = (),
+    origins: Origins | None = None,
+) -> FastAPI:
     """Return the application.
 
-    *unready* says why no clients should come; *demo* puts the demo page at ``/`` when it was built.
+    *unready* says why no clients should come; *demo* puts the demo page at ``/`` when it was built; pages of other
+    origins than *origins* may not use *resources*.
     """
-    routes: list[BaseRoute] = [Route("/healthz", healthz), Route("/readyz", readyz(unready))]
-    if demo and WEB.is_dir():
-        routes.append(Mount("/", DemoPage()))
-    return Starlette(
-        routes=routes,
+    origins = origins or Origins(())
+    app = FastAPI(
+        openapi_url=None,
+        redirect_slashes=False,
+        middleware=[Middleware(Cors, origins)],
         exception_handlers={RtError: _refused, HTTPException: _http_error, Exception: _failed},
     )
+    app.add_route("/healthz", healthz)
+    app.add_route("/readyz", readyz(unready))
+    for resource in resources:
+        app.include_router(resource, dependencies=[Depends(Judge(origins))])
+    if demo and WEB.is_dir():
+        # Not a route: it would match before it is clear that a path is right and its method wrong.
+        app.router.default = DemoPage()
+    return app
 
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, RtError)
-    headers = {"Retry-After": str(round(error.retry_after or 1))} if error.reason.reconnect else None
+    headers = {"Retry-After": str(round(error.retry_after or 1))} if error.reason.reconnect else {}
+    if error.reason.http_status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
     return JSONResponse({"error": error.body()}, error.reason.http_status, headers)
 
 

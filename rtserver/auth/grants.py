@@ -69,6 +69,15 @@ class Grants:
         elif not _allowed(rule, client, claimed, room):
             raise RtError(FORBIDDEN, "room: you may not publish to this room")
 
+    def check_subscribe(self, client: Applicant, stream: str) -> None:
+        """Raise `RtError` when the client may not hear the topic whose stream that is: ``topic:`` and its name.
+
+        The policies of rooms rule topics as well: their ``join``.
+        """
+        claimed = client.identity.rooms if client.identity is not None else None
+        if not _allowed(self.policy(stream).join, client, claimed, stream):
+            raise RtError(FORBIDDEN, "topic: you may not subscribe to this topic")
+
     def check_look(self, client: Applicant, room: str) -> None:
         """Raise `RtError` when the client may not see who is in the room, or what was said there."""
         if client.rooms is None or room not in client.rooms:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-import orjson
 
 from rtserver.cli.configured import config_option, configured
 from rtserver.config.schema import Config
@@ -67,7 +67,7 @@ def list_(state: Any, target: str | None, limit: int, config: Path, as_json: boo
 def show(delivery_id: str, config: Path, as_json: bool) -> None:
     """Show a delivery with its event. ID is a delivery's or an event's (webhook-id)."""
     found = _find(configured(config), [delivery_id])
-    shown = [{**_row(delivery), "event": orjson.loads(delivery.body)} for delivery in found]
+    shown = [{**_row(delivery), "event": json.loads(delivery.body)} for delivery in found]
     if as_json:
         _print_json(shown[0] if len(shown) == 1 else shown)
         return
@@ -75,7 +75,7 @@ def show(delivery_id: str, config: Path, as_json: bool) -> None:
         event = one.pop("event")
         for name, value in one.items():
             click.echo(f"{name + ':':12} {'-' if value is None else value}")
-        click.echo(orjson.dumps(event, option=orjson.OPT_INDENT_2).decode())
+        _print_json(event)
 
 
 @webhooks.command()
@@ -97,7 +97,13 @@ def retry(ids: tuple[str, ...], dead: bool, target: str | None, config: Path, as
     else:
         found = _find(settings, ids)
         count = _steer(settings, lambda steering: steering.retry(found, time.time()))
+        target = None
     _tell(as_json, "retried", count)
+    for name in _steer(settings, lambda steering: steering.disabled()):
+        if target in (None, name):
+            click.echo(
+                f"{name} is disabled: `rtserver webhooks enable {name}` lets it be delivered to", err=True
+            )
 
 
 @webhooks.command()
@@ -151,7 +157,7 @@ def _steer(settings: Config, what: Callable[[Steering], Awaitable[_T]]) -> _T:
 @contextlib.asynccontextmanager
 async def _steering(settings: Config) -> AsyncIterator[Steering]:
     # Imported here: --help needs no database library.
-    from rtserver.app import open_steering  # noqa: PLC0415
+    from rtserver.store.opening import open_steering  # noqa: PLC0415
 
     async with open_steering(settings.store.url) as steering:
         yield steering
@@ -197,4 +203,6 @@ def _tell(as_json: bool, verb: str, count: int) -> None:
 
 
 def _print_json(value: Any) -> None:
-    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+    # Half a character, which JSON can hold and no terminal can show, as its number.
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    click.echo(text.encode("utf-8", "backslashreplace").decode())

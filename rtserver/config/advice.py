@@ -1,15 +1,20 @@
 """Settings that can be used, but are weaker than they should be or hardly what was meant."""
 
+from base64 import b64decode
 from collections.abc import Iterator
 
 from rtserver.config.explain import nearest
 from rtserver.config.schema import Config
 
-EVENTS = ("join", "leave", "chat", "broadcast", "private", "typing", "ping", "presence", "history", "rooms")
+EVENTS = (
+    *("join", "leave", "chat", "broadcast", "private", "typing", "ping", "presence", "history", "rooms"),
+    *("subscribe", "unsubscribe", "notifications", "mark_read", "mark_all_read"),
+)
 """Events of clients that rtserver answers itself; an application may have more."""
 
 # An application's own event that is called somewhat like one of ours is no mistake.
 _LIKENESS = 0.75
+_SIGNING_BYTES = 24
 
 
 def advice(config: Config) -> Iterator[str]:
@@ -17,12 +22,23 @@ def advice(config: Config) -> Iterator[str]:
     secret = config.auth.jwt.secret
     if secret is not None and len(secret.get_secret_value().encode()) < 32:
         yield "auth.jwt.secret: is shorter than 32 bytes, so it may be guessed"
+    if config.api.keys and config.auth.mode == "none":
+        yield "api.keys: are asked of nobody while auth.mode is none"
     yield from _unreachable(config)
     yield from _closed_to_all(config)
     yield from _misspelt_events(config)
     for index, target in enumerate(config.webhooks.targets):
         if not target.secrets:
             yield f"webhooks.targets[{index}].secrets: is empty, so the receiver cannot know the sender"
+        for key in ("events", "rooms"):
+            if not getattr(target, key):
+                yield f"webhooks.targets[{index}].{key}: is empty, so nothing of that kind is sent"
+        for number, secret in enumerate(target.secrets):
+            if len(b64decode(secret.get_secret_value().removeprefix("whsec_"))) < _SIGNING_BYTES:
+                yield (
+                    f"webhooks.targets[{index}].secrets[{number}]: has fewer than {_SIGNING_BYTES} bytes, the least"
+                    " that Standard Webhooks asks for"
+                )
 
 
 def _unreachable(config: Config) -> Iterator[str]:

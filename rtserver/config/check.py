@@ -75,9 +75,7 @@ def problems(config: Config, broken: Collection[str] = ()) -> list[Problem]:
 _DEFAULT = Config()
 
 NOT_IN_EFFECT: tuple[tuple[str, Callable[[Config], bool]], ...] = (
-    ("api.keys", lambda config: bool(config.api.keys)),
     ("auth.refresh_grace", lambda config: config.auth.refresh_grace != _DEFAULT.auth.refresh_grace),
-    ("notifications", lambda config: config.notifications != _DEFAULT.notifications),
     ("ingest.kafka", lambda config: bool(config.ingest.kafka)),
     ("ingest.postgres", lambda config: bool(config.ingest.postgres)),
     ("broker.url", lambda config: config.broker.url != _DEFAULT.broker.url),

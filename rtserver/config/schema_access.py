@@ -60,6 +60,6 @@ class Api(Section):
     """The HTTP API for backends."""
 
     keys: Secrets = ()
-    """Bearer keys; any of them opens the API."""
+    """Bearer keys; any of them opens the API, which is open to all in auth.mode none."""
     keys_file: Path | None = None
     """File to read `keys` from, one per line."""

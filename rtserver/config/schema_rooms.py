@@ -66,9 +66,9 @@ class Limits(Section):
 
     connections: ConnectionLimits = ConnectionLimits()
     rooms_per_client: Count | None = 100
-    """Rooms one client may be in; null is no limit."""
+    """Rooms one client may be in, and topics it may hear; null is no limit."""
     message_size: Size = 64_000
-    """Largest message and data of one event together."""
+    """Largest message and data of one event together, and title, message and data of a notification."""
     rate: Rate | None = Rate(messages=100, per=1.0, burst=200)
     """Events of one client; null is no limit."""
     events: Mapping[str, Rate] = Field(default_factory=dict)

@@ -20,6 +20,7 @@ from rtserver.gateway.handshake import Introduction
 from rtserver.gateway.members import MAIN, Members
 from rtserver.handlers.base import Context, check_space
 from rtserver.protocol.errors import RtError
+from rtserver.protocol.notices import TOPIC
 from rtserver.transport.outbound import Outbound
 
 _DIGEST = 18
@@ -101,6 +102,9 @@ class Recovery:
                 if not same_claims:
                     self._context.grants.check_join(client, room)
                 check_space(self._context, client, room)
+            for stream in absent.subscriptions:
+                if stream.startswith(TOPIC) and not same_claims:
+                    self._context.grants.check_subscribe(client, stream)
         except RtError:
             return False
         return True

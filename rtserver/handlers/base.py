@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from rtserver.auth.grants import Grants
 from rtserver.client import Client
 from rtserver.node import Node
+from rtserver.notifications import Notifications
 from rtserver.protocol.errors import ROOM_FULL, RtError
 from rtserver.protocol.messages import Chat
 from rtserver.publisher import Published
@@ -27,11 +28,12 @@ class Held(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The node, what clients may do, and how much of it."""
+    """The node, what clients may do and how much of it, and the inboxes."""
 
     node: Node
     grants: Grants
     rooms_per_client: int | None
+    notifications: Notifications
 
 
 def told(published: Published, body: dict[str, Any]) -> dict[str, Any] | Held:

@@ -116,6 +116,14 @@ def parse(model: type[M], payload: Any) -> M:
         raise RtError(BAD_REQUEST, _sentence(error)) from None
 
 
+def parse_texts(model: type[M], fields: dict[str, str]) -> M:
+    """Return *fields* that are texts, such as a URL's query, as *model*; raise `RtError` as `parse` does."""
+    try:
+        return model.model_validate_strings(fields, strict=False)
+    except ValidationError as error:
+        raise RtError(BAD_REQUEST, _sentence(error)) from None
+
+
 def _sentence(error: ValidationError) -> str:
     # An unknown field comes first: it is often the misspelt name of one that is then missing.
     problems = error.errors(include_url=False, include_input=False)

@@ -1,1 +1,1 @@
-"""What survives a restart: the webhook outbox, and which lives of which nodes wrote it."""
+"""What survives a restart: the webhook outbox, which lives of which nodes wrote it, and the users' inboxes."""

@@ -132,10 +132,14 @@ class Lost(NamedTuple):
 
 
 class Estate(NamedTuple):
-    """What was taken over: *deliveries* tells whether any are in our care that were not, beside what lives left."""
+    """What was taken over: *deliveries* tells whether any are in our care that were not, beside what lives left.
+
+    *latest* is the highest position there is.
+    """
 
     lost: list[Lost]
     deliveries: bool
+    latest: int = 0
 
 
 class Outbox(Protocol):
@@ -153,7 +157,10 @@ class Outbox(Protocol):
         """Return pending deliveries in our care with positions above *after*, in order."""
 
     async def batches(self, target: str) -> list[tuple[str, list[Delivery]]]:
-        """Return the open batches in our care: id and those of its deliveries that are pending."""
+        """Return the open batches in our care: id and deliveries.
+
+        One of which something is not pending any more is none: what is left of it goes into others.
+        """
 
     async def pending(self) -> dict[str, int]:
         """Return how many deliveries in our care are pending, by target."""
@@ -216,6 +223,9 @@ class Steering(Protocol):
 
     async def drop(self, deliveries: Collection[Delivery]) -> int:
         """Forget deliveries; return how many."""
+
+    async def disabled(self) -> set[str]:
+        """Return the targets that are disabled."""
 
     async def enable(self, target: str) -> bool:
         """Let a disabled target be delivered to again; tell whether it was disabled."""

@@ -8,24 +8,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import itertools
 import sqlite3
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from sqlalchemy import event, pool
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from rtserver.store.base import StoreError
 from rtserver.store.migrations import TooNew, migrate
-from rtserver.store.writer import Statements, Writer
+from rtserver.store.writer import Statement, Writer
 from rtserver.telemetry.log import logger
 
 _log = logger("store")
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 # How long one process waits for another one's transaction, in seconds.
 _BUSY = 5.0
@@ -44,6 +49,7 @@ class Database:
     def __init__(self, url: str) -> None:
         self.path = _path(url)
         self._engine: AsyncEngine | None = None
+        self._file: tuple[int, int] | None = None
         self._writer: Writer | None = None
         # How many servers opened the file before this one, once that is known.
         self.openings: int | None = None
@@ -72,10 +78,20 @@ class Database:
             raise StoreError("the store is not open")
         return self._engine
 
+    def check_file(self) -> None:
+        """Raise `StoreError` when the file is no longer where it was: what is written to it now is lost at the end."""
+        if self.path is not None and _identity(self.path) != self._file:
+            raise StoreError(
+                f"{self.path}: the file was moved or deleted; restart the server to begin a new one"
+            )
+
     async def look(self) -> None:
         """Open a database that is there, for a command: nothing is made, and nothing is moved aside."""
         if self.path is None or not self.path.is_file():
-            raise StoreError(f"there is no database at {self.path}")
+            where = self.path.absolute() if self.path is not None else "memory"
+            raise StoreError(
+                f"there is no database at {where}: store.url is relative to where a command is given"
+            )
         try:
             await self._open()
         except _Broken as broken:
@@ -97,7 +113,11 @@ class Database:
         await self._count_opening()
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, once nobody uses one."""
+        async with self._turn:
+            await self._close()
+
+    async def _close(self) -> None:
         if self._writer is not None:
             writer, self._writer = self._writer, None
             await writer.close()
@@ -111,8 +131,10 @@ class Database:
     @contextlib.asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """Yield a connection that sees what is committed; what goes wrong is a `StoreError`."""
+        # In memory all share one connection, and the end of a reading would roll back what another is writing.
+        alone = self._turn if self.path is None else contextlib.nullcontext()
         with telling(self.path):
-            async with self.engine.connect() as connection:
+            async with alone, self.engine.connect() as connection:
                 await connection.execution_options(rtserver_reading=True)
                 yield connection
 
@@ -123,16 +145,19 @@ class Database:
             async with self._turn, self.engine.begin() as connection:
                 yield connection
 
-    async def write(self, statements: Statements) -> None:
-        """Run statements, each over many rows, in one transaction; what goes wrong is a `StoreError`."""
+    async def write(self, statements: Sequence[Statement]) -> None:
+        """Run statements in one transaction; what goes wrong is a `StoreError`."""
         if self._writer is not None:
             with telling(self.path):
                 async with self._turn:
                     await self._writer.write(statements)
             return
+        await uninterrupted(self._write)(statements)
+
+    async def _write(self, statements: Sequence[Statement]) -> None:
         async with self.writing() as connection:
-            for sql, rows in statements:
-                await connection.exec_driver_sql(sql, rows)
+            for sql, values in statements:
+                await connection.exec_driver_sql(sql, values)
 
     async def _open(self) -> None:
         if self.path is None and self._keeper is None:
@@ -153,6 +178,7 @@ class Database:
                 raise StoreError(f"{self.path}: {_reason(error)}") from error
             raise
         self._engine = engine
+        self._file = _identity(self.path) if self.path is not None else None
         if self.path is not None:
             self._writer = Writer(self.path, _PRAGMAS, _BUSY)
 
@@ -165,7 +191,7 @@ class Database:
 
     def _move_aside(self, why: str) -> None:
         assert self.path is not None
-        aside = self.path.with_name(f"{self.path.name}.corrupt-{time.strftime('%Y%m%dT%H%M%S')}")
+        aside = _unused(self.path.with_name(f"{self.path.name}.corrupt-{time.strftime('%Y%m%dT%H%M%S')}"))
         for suffix in ("", "-wal", "-shm"):
             with contextlib.suppress(FileNotFoundError):
                 Path(f"{self.path}{suffix}").rename(f"{aside}{suffix}")
@@ -181,6 +207,28 @@ class _Broken(Exception):
     """The file is not a sound database."""
 
 
+def uninterrupted(work: Callable[_P, Coroutine[Any, Any, _T]]) -> Callable[_P, Coroutine[Any, Any, _T]]:
+    """Let what uses the database run to its end, whoever stops waiting for it.
+
+    The driver's thread goes on when a task is cancelled, and SQLAlchemy closes the connection under it: in some cases
+    with a transaction that stays open, and locks the file for everybody.
+    """
+
+    @functools.wraps(work)
+    async def run(*args: _P.args, **more: _P.kwargs) -> _T:
+        task = asyncio.ensure_future(work(*args, **more))
+        task.add_done_callback(_heard)
+        return await asyncio.shield(task)
+
+    return run
+
+
+def _heard(task: asyncio.Task[Any]) -> None:
+    # One that fails when nobody waits for it any more is no news.
+    if not task.cancelled():
+        task.exception()
+
+
 @contextlib.contextmanager
 def telling(path: Path | None) -> Iterator[None]:
     """Turn what SQLAlchemy and the driver raise into `StoreError`."""
@@ -194,7 +242,9 @@ def _engine(path: Path | None, memory: str) -> AsyncEngine:
     if path is None:
         engine = create_async_engine(f"sqlite+aiosqlite:///{memory}&uri=true", poolclass=pool.StaticPool)
     else:
-        engine = create_async_engine(f"sqlite+aiosqlite:///{path}", connect_args={"timeout": _BUSY})
+        # Not as text: what is special in a URL may be in a file's name.
+        url = URL.create("sqlite+aiosqlite", database=str(path))
+        engine = create_async_engine(url, connect_args={"timeout": _BUSY})
 
     @event.listens_for(engine.sync_engine, "connect")
     def settle(connection: Any, record: Any) -> None:
@@ -214,12 +264,25 @@ def _engine(path: Path | None, memory: str) -> AsyncEngine:
     return engine
 
 
+def _unused(path: Path) -> Path:
+    names = (path.with_name(f"{path.name}-{number}") if number else path for number in itertools.count())
+    return next(name for name in names if not name.exists())
+
+
 def _path(url: str) -> Path | None:
     parsed = make_url(url)
     if parsed.drivername == "memory" or parsed.database in (None, "", ":memory:"):
         return None
     assert parsed.database is not None
     return Path(parsed.database)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _check(connection: Any) -> None:

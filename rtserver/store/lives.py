@@ -10,7 +10,7 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rtserver.store.base import SLOT_BITS, Estate, Life, Lost, Session, StoreError
-from rtserver.store.database import Database
+from rtserver.store.database import Database, uninterrupted
 from rtserver.store.locks import LifeLock
 from rtserver.store.tables import care, deliveries, lives, session_rooms, sessions
 from rtserver.store.tables import targets as disabled
@@ -27,6 +27,7 @@ class SqlLives:
         self._epoch = 0
         self._lock: LifeLock | None = None
 
+    @uninterrupted
     async def begin(self, node: str, targets: Collection[str], now: float, early: Life | None = None) -> Life:
         """See `Lives.begin`. An epoch is the time in microseconds, or more when the clock was set back."""
         lock = None
@@ -51,11 +52,13 @@ class SqlLives:
         self._epoch = epoch
         return Life(epoch, slot)
 
+    @uninterrupted
     async def seen(self, now: float) -> None:
         """See `Lives.seen`."""
         async with self._database.writing() as connection:
             await connection.execute(update(lives).where(lives.c.epoch == self._epoch).values(seen_at=now))
 
+    @uninterrupted
     async def take_over(self) -> Estate:
         """See `Lives.take_over`."""
         me = self._epoch
@@ -73,8 +76,10 @@ class SqlLives:
                 shared = select(care.c.target).where(care.c.life == life.epoch, care.c.target.in_(ours))
                 if (await connection.execute(shared.limit(1))).first() is not None:
                     found.append(await self._inherit(connection, life.epoch, life.node, life.seen_at))
-            return Estate(found, taken.rowcount > 0)
+            latest = await connection.scalar(select(func.max(deliveries.c.position)))
+            return Estate(found, taken.rowcount > 0, latest or 0)
 
+    @uninterrupted
     async def end(self) -> None:
         """See `Lives.end`."""
         try:

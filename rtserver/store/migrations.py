@@ -9,9 +9,15 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection, insert, inspect, select, update
 
-from rtserver.store.tables import metadata, schema
+from rtserver.store.tables import metadata, notifications, schema
 
-STEPS: tuple[Callable[[Connection], None], ...] = ()
+
+def _notifications(connection: Connection) -> None:
+    """Version 1 had no inboxes."""
+    notifications.create(connection)
+
+
+STEPS: tuple[Callable[[Connection], None], ...] = (_notifications,)
 NEWEST = 1 + len(STEPS)
 
 

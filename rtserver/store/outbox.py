@@ -2,53 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from itertools import chain
+from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import Select, bindparam, delete, func, insert, select, update
+from sqlalchemy import Select, Table, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql import Executable
 
-from rtserver.store.base import SLOT_BITS, Changes, Delivery, TargetState
-from rtserver.store.database import Database
-from rtserver.store.tables import batches, care, deliveries, session_rooms, sessions, targets
+from rtserver.store.base import SLOT_BITS, Changes, Delivery, Outcome, TargetState
+from rtserver.store.database import Database, uninterrupted
+from rtserver.store.tables import (
+    FINISHED,
+    PENDING,
+    batches,
+    care,
+    deliveries,
+    session_rooms,
+    sessions,
+    targets,
+)
+from rtserver.store.writer import Statement
 
+_T = TypeVar("_T")
+
+# How many rows go into one INSERT; SQLite takes 32 766 values.
+_RUNS = (64, 8, 1)
 # How many rows one statement changes at most: the writer of new events waits that long.
 _CHUNK = 5000
 
 _dialect = sqlite.dialect(paramstyle="qmark")
 
 
-def _sql(statement: Any) -> str:
-    return str(statement.compile(dialect=_dialect))
-
-
 _NAMES = ("position", "event_id", "target", "type", "room", "client", "body", "life", "created_at", "state",
-            "attempts", "due_at", "error")  # fmt: skip
+          "attempts", "due_at", "error")  # fmt: skip
 COLUMNS = [deliveries.c[name] for name in _NAMES]
 
 
-def _inserting(table: Any, *columns: str) -> str:
-    return _sql(insert(table).values({name: bindparam(name) for name in columns}).prefix_with("OR IGNORE"))
+def _inserting(table: Table, *columns: str) -> str:
+    row = insert(table).values({name: bindparam(name) for name in columns}).prefix_with("OR IGNORE")
+    return str(row.compile(dialect=_dialect))
 
 
 _ADD_DELIVERY = _inserting(deliveries, *_NAMES)
-_ADD_BATCH = _inserting(batches, "id", "target", "members")
-_DROP_BATCH = _sql(delete(batches).where(batches.c.id == bindparam("b_id")))
+_ADD_BATCH = _inserting(batches, "id", "target", "life", "members")
 _OPEN = _inserting(sessions, "id", "life", "about")
-_CLOSE = _sql(delete(sessions).where(sessions.c.id == bindparam("b_id")))
-_EMPTY = _sql(delete(session_rooms).where(session_rooms.c.session == bindparam("b_id")))
 _ENTER = _inserting(session_rooms, "session", "room")
-_LEAVE = _sql(
-    delete(session_rooms)
-    .where(session_rooms.c.session == bindparam("b_session"))
-    .where(session_rooms.c.room == bindparam("b_room"))
-)
+_LEAVE = "DELETE FROM session_rooms WHERE session=? AND room=?"
+_DROP_BATCHES = "DELETE FROM batches WHERE id IN "
+_CLOSE = "DELETE FROM sessions WHERE id IN "
+_EMPTY = "DELETE FROM session_rooms WHERE session IN "
 # Not what a command has dropped, finished or given a fresh start meanwhile.
 _RECORD = (
     "UPDATE deliveries SET state=?, attempts=?, due_at=?, error=?, finished_at=?"
-    " WHERE position=? AND attempts=? AND state='pending'"
+    " WHERE state='pending' AND attempts=? AND position IN "
 )
 
 
@@ -62,8 +71,10 @@ class SqlOutbox:
 
     async def commit(self, changes: Changes) -> None:
         """See `Outbox.commit`."""
-        await self._database.write(list(_statements(changes)))
+        self._database.check_file()
+        await self._database.write(list(_statements(changes, self.life)))
 
+    @uninterrupted
     async def page(self, target: str, after: int, limit: int) -> list[Delivery]:
         """See `Outbox.page`."""
         query = self._pending(select(*COLUMNS), target).where(deliveries.c.position > after)
@@ -71,35 +82,39 @@ class SqlOutbox:
             rows = await connection.execute(query.order_by(deliveries.c.position).limit(limit))
             return [Delivery(*row) for row in rows]
 
+    @uninterrupted
     async def batches(self, target: str) -> list[tuple[str, list[Delivery]]]:
         """See `Outbox.batches`."""
-        found = []
+        query = select(batches.c.id, batches.c.members).where(
+            batches.c.target == target, batches.c.life.in_(self._our_care(target))
+        )
+        whole, broken = [], []
         async with self._database.reading() as connection:
-            open_ones = await connection.execute(
-                select(batches.c.id, batches.c.members).where(batches.c.target == target)
-            )
-            for batch, members in open_ones.all():
+            for batch, members in (await connection.execute(query)).all():
                 positions = [int(position) for position in members.split()]
-                query = self._pending(select(*COLUMNS), target).where(deliveries.c.position.in_(positions))
-                rows = (await connection.execute(query.order_by(deliveries.c.position))).all()
-                # Of another life, not yet in our care, when none is there.
-                if rows:
-                    found.append(
-                        (batch, [Delivery(*row) for row in rows] if len(rows) == len(positions) else [])
-                    )
-        return found
+                still = self._pending(select(*COLUMNS), target).where(deliveries.c.position.in_(positions))
+                rows = (await connection.execute(still.order_by(deliveries.c.position))).all()
+                if len(rows) == len(positions):
+                    whole.append((batch, [Delivery(*row) for row in rows]))
+                else:
+                    broken.append(batch)
+        if broken:
+            await self._change(delete(batches).where(batches.c.id.in_(broken)))
+        return whole
 
+    @uninterrupted
     async def pending(self) -> dict[str, int]:
         """See `Outbox.pending`."""
         in_our_care = select(care.c.life).where(care.c.keeper == self.life)
         query = (
             select(deliveries.c.target, func.count().label("number"))
-            .where(deliveries.c.state == "pending", deliveries.c.life.in_(in_our_care))
+            .where(PENDING, deliveries.c.life.in_(in_our_care))
             .group_by(deliveries.c.target)
         )
         async with self._database.reading() as connection:
             return {row.target: row.number for row in await connection.execute(query)}
 
+    @uninterrupted
     async def bury(self, target: str, error: str, at: float) -> int:
         """See `Outbox.bury`."""
         some = self._pending(select(deliveries.c.position), target).limit(_CHUNK)
@@ -111,15 +126,18 @@ class SqlOutbox:
         buried = 0
         while changed := await self._change(statement):
             buried += changed
-        await self._change(delete(batches).where(batches.c.target == target))
+        ours = batches.c.life.in_(self._our_care(target))
+        await self._change(delete(batches).where(batches.c.target == target, ours))
         return buried
 
+    @uninterrupted
     async def targets(self) -> dict[str, TargetState]:
         """See `Outbox.targets`."""
         async with self._database.reading() as connection:
             rows = await connection.execute(select(targets.c.name, targets.c.revision, targets.c.disabled))
             return {row.name: TargetState(*row) for row in rows}
 
+    @uninterrupted
     async def disable(self, target: str, reason: str) -> None:
         """See `Outbox.disable`."""
         async with self._database.writing() as connection:
@@ -129,9 +147,10 @@ class SqlOutbox:
             if not known.rowcount:
                 await connection.execute(insert(targets).values(name=target, revision=0, disabled=reason))
 
+    @uninterrupted
     async def prune(self, target: str, keep_delivered: int, dead_before: float) -> int:
         """See `Outbox.prune`."""
-        finished = select(deliveries.c.position).where(deliveries.c.target == target)
+        finished = select(deliveries.c.position).where(deliveries.c.target == target, FINISHED)
         delivered = (
             finished.where(deliveries.c.state == "delivered")
             .order_by(deliveries.c.position.desc())
@@ -149,43 +168,71 @@ class SqlOutbox:
             gone += await self._change(delete(deliveries).where(deliveries.c.position.in_(some)))
         return gone
 
+    @uninterrupted
     async def _change(self, statement: Executable) -> int:
         async with self._database.writing() as connection:
             return (await connection.execute(statement)).rowcount
 
     def _pending(self, query: Select[Any], target: str) -> Select[Any]:
-        in_our_care = select(care.c.life).where(care.c.target == target, care.c.keeper == self.life)
         return query.where(
             deliveries.c.target == target,
-            deliveries.c.state == "pending",
-            deliveries.c.life.in_(in_our_care),
+            PENDING,
+            deliveries.c.life.in_(self._our_care(target)),
         )
 
+    def _our_care(self, target: str) -> Select[Any]:
+        return select(care.c.life).where(care.c.target == target, care.c.keeper == self.life)
 
-def _statements(changes: Changes) -> Iterable[tuple[str, list[tuple[Any, ...]]]]:
-    if changes.deliveries:
-        yield _ADD_DELIVERY, [tuple(delivery) for delivery in changes.deliveries]
-    if changes.batches:
-        yield _ADD_BATCH, [(b.id, b.target, " ".join(map(str, b.positions))) for b in changes.batches]
-    if changes.outcomes:
-        yield (
-            _RECORD,
-            [
-                (o.state, o.attempts, o.due_at, o.error, o.at if o.state != "pending" else None, *which)
-                for o in changes.outcomes
-                for which in zip(o.positions, o.before, strict=True)
-            ],
-        )
-        over = [(o.batch,) for o in changes.outcomes if o.batch is not None and o.state != "pending"]
-        if over:
-            yield _DROP_BATCH, over
-    if changes.opened:
-        yield _OPEN, [(s.id, s.life, orjson.dumps(s.about)) for s in changes.opened]
-    if changes.entered:
-        yield _ENTER, [tuple(entered) for entered in changes.entered]
-    if changes.left:
-        yield _LEAVE, [tuple(left) for left in changes.left]
-    if changes.closed:
-        closed = [(session,) for session in changes.closed]
-        yield _CLOSE, closed
-        yield _EMPTY, closed
+
+def _statements(changes: Changes, life: int) -> Iterator[Statement]:
+    yield from _rows(_ADD_DELIVERY, changes.deliveries)
+    yield from _rows(
+        _ADD_BATCH, [(b.id, b.target, life, " ".join(map(str, b.positions))) for b in changes.batches]
+    )
+    for outcome in changes.outcomes:
+        yield from _recording(outcome)
+    yield from _among(
+        _DROP_BATCHES, [o.batch for o in changes.outcomes if o.batch is not None and o.state != "pending"]
+    )
+    yield from _rows(_OPEN, [(s.id, s.life, orjson.dumps(s.about)) for s in changes.opened])
+    yield from _rows(_ENTER, changes.entered)
+    for left in changes.left:
+        yield _LEAVE, tuple(left)
+    yield from _among(_CLOSE, changes.closed)
+    yield from _among(_EMPTY, changes.closed)
+
+
+def _recording(outcome: Outcome) -> Iterator[Statement]:
+    finished_at = outcome.at if outcome.state != "pending" else None
+    what = (outcome.state, outcome.attempts, outcome.due_at, outcome.error, finished_at)
+    known: dict[int, list[int]] = {}
+    for position, before in zip(outcome.positions, outcome.before, strict=True):
+        known.setdefault(before, []).append(position)
+    for before, positions in known.items():
+        yield from _among(_RECORD, positions, (*what, before))
+
+
+def _rows(sql: str, rows: Sequence[tuple[Any, ...]]) -> Iterator[Statement]:
+    """Yield an INSERT of one row as few INSERTs of many: each statement costs the interpreter's lock twice."""
+    for chunk in _chunks(rows):
+        yield _repeated(sql, len(chunk)), tuple(chain.from_iterable(chunk))
+
+
+def _among(sql: str, values: Sequence[Any], first: tuple[Any, ...] = ()) -> Iterator[Statement]:
+    for chunk in _chunks(values):
+        yield f"{sql}({', '.join('?' * len(chunk))})", (*first, *chunk)
+
+
+def _chunks(values: Sequence[_T]) -> Iterator[Sequence[_T]]:
+    """Yield runs of a few lengths, so that the statements stay few enough to be prepared once."""
+    start = 0
+    for size in _RUNS:
+        while len(values) - start >= size:
+            yield values[start : start + size]
+            start += size
+
+
+@lru_cache(maxsize=64)
+def _repeated(sql: str, times: int) -> str:
+    _, _, row = sql.partition(" VALUES ")
+    return sql + f", {row}" * (times - 1)

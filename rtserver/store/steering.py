@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rtserver.store.base import Delivery, State
-from rtserver.store.database import Database
+from rtserver.store.database import Database, uninterrupted
 from rtserver.store.outbox import COLUMNS
 from rtserver.store.tables import deliveries, targets
 
@@ -22,6 +22,7 @@ class SqlSteering:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @uninterrupted
     async def listed(
         self,
         state: State | None = None,
@@ -41,6 +42,7 @@ class SqlSteering:
             rows = await connection.execute(query.order_by(deliveries.c.position.desc()).limit(limit))
             return [Delivery(*row) for row in rows]
 
+    @uninterrupted
     async def find(self, delivery_id: str) -> Sequence[Delivery]:
         """See `Steering.find`."""
         event, _, target = delivery_id.partition("/")
@@ -50,6 +52,7 @@ class SqlSteering:
         async with self._database.reading() as connection:
             return [Delivery(*row) for row in await connection.execute(query.order_by(deliveries.c.position))]
 
+    @uninterrupted
     async def retry(self, chosen: Collection[Delivery], now: float) -> int:
         """See `Steering.retry`."""
         async with self._database.writing() as connection:
@@ -61,6 +64,7 @@ class SqlSteering:
             await _touch(connection, {delivery.target for delivery in chosen})
             return changed.rowcount
 
+    @uninterrupted
     async def retry_dead(self, target: str | None, now: float) -> int:
         """See `Steering.retry_dead`."""
         dead = deliveries.c.state == "dead"
@@ -72,6 +76,7 @@ class SqlSteering:
             await _touch(connection, touched)
             return changed.rowcount
 
+    @uninterrupted
     async def drop(self, chosen: Collection[Delivery]) -> int:
         """See `Steering.drop`."""
         async with self._database.writing() as connection:
@@ -81,6 +86,7 @@ class SqlSteering:
             await _touch(connection, {delivery.target for delivery in chosen})
             return changed.rowcount
 
+    @uninterrupted
     async def enable(self, target: str) -> bool:
         """See `Steering.enable`."""
         async with self._database.writing() as connection:
@@ -89,12 +95,13 @@ class SqlSteering:
             await _touch(connection, {target})
             return disabled is not None
 
-    async def counts(self) -> list[tuple[str, State, int]]:
-        """Return how many deliveries there are of each target and state."""
-        query = select(deliveries.c.target, deliveries.c.state, func.count())
+    @uninterrupted
+    async def disabled(self) -> set[str]:
+        """See `Steering.disabled`."""
         async with self._database.reading() as connection:
-            rows = await connection.execute(query.group_by(deliveries.c.target, deliveries.c.state))
-            return [(target, state, count) for target, state, count in rows]
+            return set(
+                await connection.scalars(select(targets.c.name).where(targets.c.disabled.is_not(None)))
+            )
 
 
 async def _touch(connection: AsyncConnection, names: Collection[str]) -> None:

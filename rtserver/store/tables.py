@@ -12,6 +12,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    text,
 )
 
 metadata = MetaData()
@@ -39,7 +40,8 @@ care = Table(
 deliveries = Table(
     "deliveries",
     metadata,
-    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    # SQLite's own row number, which only an INTEGER can be: no second index.
+    Column("position", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
     Column("event_id", Text, nullable=False),
     Column("target", Text, nullable=False),
     Column("type", Text, nullable=False),
@@ -54,8 +56,9 @@ deliveries = Table(
     Column("error", Text),
     Column("finished_at", Float),
 )
-_pending = deliveries.c.state == "pending"
-_finished = deliveries.c.state != "pending"
+# As text: SQLite takes a partial index only where it sees the very words, not a bound value.
+PENDING = text("deliveries.state = 'pending'")
+FINISHED = text("deliveries.state <> 'pending'")
 # A finished delivery leaves the first index for the second, so that both stay as short as what they are for. The life
 # stands in the first so that counting needs nothing else.
 Index(
@@ -63,16 +66,16 @@ Index(
     deliveries.c.target,
     deliveries.c.position,
     deliveries.c.life,
-    sqlite_where=_pending,
-    postgresql_where=_pending,
+    sqlite_where=text("state = 'pending'"),
+    postgresql_where=text("state = 'pending'"),
 )
 Index(
     "deliveries_finished",
     deliveries.c.target,
     deliveries.c.state,
     deliveries.c.position,
-    sqlite_where=_finished,
-    postgresql_where=_finished,
+    sqlite_where=text("state <> 'pending'"),
+    postgresql_where=text("state <> 'pending'"),
 )
 # Ids rise with time, so this index grows at its end only.
 Index("deliveries_event", deliveries.c.event_id)
@@ -82,6 +85,7 @@ batches = Table(
     metadata,
     Column("id", Text, primary_key=True),
     Column("target", Text, nullable=False),
+    Column("life", BigInteger, nullable=False),
     # Positions, separated by spaces.
     Column("members", Text, nullable=False),
 )
@@ -108,3 +112,27 @@ session_rooms = Table(
     Column("session", Text, primary_key=True),
     Column("room", Text, primary_key=True),
 )
+
+notifications = Table(
+    "notifications",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("user", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("data", LargeBinary),
+    Column("created_at", Float, nullable=False),
+    Column("read_at", Float),
+)
+Index("notifications_inbox", notifications.c.user, notifications.c.id)
+# So that counting what is unread looks at nothing else.
+_unread = notifications.c.read_at.is_(None)
+Index(
+    "notifications_unread",
+    notifications.c.user,
+    notifications.c.created_at,
+    sqlite_where=_unread,
+    postgresql_where=_unread,
+)
+Index("notifications_age", notifications.c.created_at)

@@ -15,12 +15,12 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
-Statements = Sequence[tuple[str, list[tuple[Any, ...]]]]
-"""SQL with ``?`` for values, and a tuple of values for each time that it is to run."""
+Statement = tuple[str, tuple[Any, ...]]
+"""SQL with ``?`` for values, and the values."""
 
 
 class _Job(NamedTuple):
-    statements: Statements
+    statements: Sequence[Statement]
     loop: asyncio.AbstractEventLoop
     done: asyncio.Future[None]
 
@@ -36,7 +36,7 @@ class Writer:
         self._thread: threading.Thread | None = None
         self._connection: sqlite3.Connection | None = None
 
-    async def write(self, statements: Statements) -> None:
+    async def write(self, statements: Sequence[Statement]) -> None:
         """Run all of it in one transaction; raise `sqlite3.Error` when nothing of it is written."""
         if self._thread is None:
             # A process that ends without `close` must not wait for it.
@@ -70,12 +70,16 @@ class Writer:
             self._connection.close()
             self._connection = None
 
-    def _write(self, statements: Statements) -> None:
+    def _write(self, statements: Sequence[Statement]) -> None:
         connection = self._connected()
+        if len(statements) == 1:
+            # A transaction by itself.
+            connection.execute(*statements[0])
+            return
         connection.execute("BEGIN IMMEDIATE")
         try:
-            for sql, rows in statements:
-                connection.executemany(sql, rows)
+            for sql, values in statements:
+                connection.execute(sql, values)
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:

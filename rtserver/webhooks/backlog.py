@@ -189,10 +189,9 @@ class Backlog:
         size = 0
         followers: list[Entry] = []
         while len(entries) < self._bundling.max_events and size < MAX_BUNDLE_BYTES:
-            source = min(
-                (heap for heap in (self._ready, followers) if heap), key=lambda heap: heap[0], default=None
-            )
-            if source is None:
+            # Those behind first: a request that touches few rooms leaves the others to requests beside it.
+            source = followers or self._ready
+            if not source:
                 break
             entry = heapq.heappop(source)
             entries.append(entry)
@@ -205,4 +204,4 @@ class Backlog:
         for entry in entries:
             for follower in entry.after:
                 follower.before += 1
-        return entries
+        return sorted(entries)

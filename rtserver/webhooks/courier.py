@@ -78,6 +78,7 @@ class Courier:
     async def run(self) -> None:
         """Deliver, until cancelled."""
         try:
+            await asyncio.to_thread(self._sender.open)
             while True:
                 self._wake.clear()
                 await self._fill()
@@ -100,6 +101,11 @@ class Courier:
             _log.warning("the outbox cannot be read", target=self.target.name, why=str(error))
             await asyncio.sleep(_STORE_PAUSE)
             self._wake.set()
+        except Exception:
+            # Whatever it was, the outbox still has everything.
+            _log.exception("the outbox was read in an unforeseen way", target=self.target.name)
+            await asyncio.sleep(_STORE_PAUSE)
+            self.read_anew()
 
     def _send_due(self) -> None:
         while self._free():
@@ -161,6 +167,10 @@ class Courier:
 
     def _settle(self, parcel: Parcel, answer: retry.Answer) -> None:
         """Do what the verdict says, for the deliveries and for the target."""
+        if self.target.disabled is not None:
+            # Another request was answered 410 meanwhile, and buried this one's deliveries with all others.
+            self._backlog.done(parcel, _now())
+            return
         target, now, wall = self.target, _now(), time.time()
         verdict = retry.judge(answer)
         parcel.attempts += 1
@@ -191,7 +201,7 @@ class Courier:
             return
         self._complain(parcel, verdict, step)
         self._condition.failed(verdict, answer.retry_after, step.wait, now)
-        if verdict.disables and target.disabled is None:
+        if verdict.disables:
             target.disabled = retry.TARGET_DISABLED
             self._begin(self._bury())
 

@@ -1,7 +1,7 @@
 """The webhooks of one node as a whole: what runs, the order of start and stop, and who watches what.
 
 Emitter → journal → outbox → couriers, one for each target. One task looks for commands (a target enabled, deliveries
-retried or dropped behind our back), one for nodes that died.
+retried or dropped behind our back), the caretaker for nodes that died.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Coroutine
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from rtserver.protocol.identifiers import Clock
 from rtserver.store.base import Delivery, Life, Lives, Outbox, StoreError, TargetState
 from rtserver.telemetry.log import logger
 from rtserver.telemetry.metrics import Metrics
+from rtserver.webhooks.caretaker import Caretaker, Here
 from rtserver.webhooks.courier import Courier
 from rtserver.webhooks.emitter import Emitter
-from rtserver.webhooks.inheritance import farewells
 from rtserver.webhooks.journal import Journal
 from rtserver.webhooks.sender import Sender
 from rtserver.webhooks.targets import Target
@@ -31,17 +31,8 @@ _LOOK, _TIDY = 1.0, 15.0
 KEEP_DELIVERED, KEEP_DEAD = 10_000, 30 * 86400.0
 # How often it is checked whether everything is delivered when the server stops, and the pause between two chunks.
 _STEP = 0.02
-
-
-class Here(Protocol):
-    """Who is connected to this node."""
-
-    @property
-    def connections(self) -> int:
-        """How many clients are connected."""
-
-    def occupancy(self, room: str) -> int:
-        """Return how many members the room has."""
+# How long what was under way then may take to be written down.
+_LAST_WRITE = 1.0
 
 
 class Settings(NamedTuple):
@@ -82,6 +73,8 @@ class Dispatcher:
         self.emitter = Emitter(
             targets, self._journal, settings.node, clock, wait_for_commit=settings.wait_for_commit
         )
+        # Good enough until the store has its say.
+        self.emitter.begin(Life(int(time.time() * 1_000_000), 0))
         self._couriers = {
             target.name: Courier(target, outbox, self._journal, Sender(target), clock, self._count)
             for target in targets
@@ -100,11 +93,9 @@ class Dispatcher:
         """Begin to deliver. When the store cannot be opened, events wait in the queue until it can."""
         if not self._couriers:
             return
-        # Good enough until the store has its say.
-        self.emitter.begin(Life(int(time.time() * 1_000_000), 0))
         self._run(self._journal.run())
         try:
-            await self._begin(open_store, here)
+            await self._begin(open_store, here, self.emitter.life if self.emitter.used else None)
         except StoreError as error:
             _log.error("the store cannot be opened: webhooks wait in memory", why=str(error))
             self._journal.healthy = False
@@ -115,16 +106,15 @@ class Dispatcher:
         if not self._couriers:
             return
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(patience):
-                if self._begun:
-                    await self._journal.flush()
+            async with asyncio.timeout(patience if self._begun else 0):
+                await self._journal.flush()
                 while not all(courier.idle for courier in self._couriers.values()):  # noqa: ASYNC110
                     await asyncio.sleep(_STEP)
                 await self._journal.flush()
         # The journal's task is the first, and goes last.
         await _cancel(self._tasks[1:])
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(1.0):
+            async with asyncio.timeout(_LAST_WRITE if self._begun else 0):
                 # What the couriers had out when they were stopped.
                 await self._journal.flush()
         await _cancel(self._tasks[:1])
@@ -136,28 +126,29 @@ class Dispatcher:
 
     # Starting.
 
-    async def _begin(self, open_store: Callable[[], Awaitable[None]], here: Here) -> None:
+    async def _begin(self, open_store: Callable[[], Awaitable[None]], here: Here, early: Life | None) -> None:
         await open_store()
-        early = self.emitter.life if self.emitter.used else None
         life = await self._lives.begin(self._settings.node, self._couriers, time.time(), early)
         self._outbox.life = life.epoch
         self.emitter.begin(life)
         self._journal.healthy = True
         self._begun = True
+        caretaker = Caretaker(self._lives, self.emitter, here, self._settings.lease, self._read_anew)
         with contextlib.suppress(StoreError):
             # Before the couriers start: what a dead node left comes before anything of ours.
             await self._recount()
-            await self._take_over(here)
+            await caretaker.take_over()
             self._known = await self._outbox.targets()
         for courier in self._couriers.values():
             self._run(courier.run())
-        self._run(self._watch(), self._look_after(here))
+        self._run(self._watch(), caretaker.run())
 
     async def _begin_later(self, open_store: Callable[[], Awaitable[None]], here: Here) -> None:
         while not self._begun:
             await asyncio.sleep(_LOOK)
             with contextlib.suppress(StoreError):
-                await self._begin(open_store, here)
+                # Events of this life may be written, or just come: it is entered as it is.
+                await self._begin(open_store, here, self.emitter.life)
         _log.warning("the store is open")
 
     def _run(self, *coroutines: Coroutine[Any, Any, None]) -> None:
@@ -179,7 +170,6 @@ class Dispatcher:
                 _log.debug("the store cannot be watched", why=str(error))
 
     async def _tidy(self) -> None:
-        await self._recount()
         for name in self._couriers:
             while await self._outbox.prune(name, KEEP_DELIVERED, time.time() - KEEP_DEAD):  # noqa: ASYNC110
                 await asyncio.sleep(_STEP)
@@ -191,39 +181,19 @@ class Dispatcher:
             courier = self._couriers.get(name)
             if courier is None:
                 continue
-            if courier.target.disabled is not None and self._known[name].disabled is None:
-                _log.info("webhook target enabled", target=name)
-                courier.enable()
-            else:
+            if self._known[name].disabled is not None:
                 courier.read_anew()
+                continue
+            if courier.target.disabled is not None:
+                _log.info("webhook target enabled", target=name)
+            # Whoever gives a command wants something to happen: a pause is over, too.
+            courier.enable()
         if changed:
             await self._recount()
 
-    async def _look_after(self, here: Here) -> None:
-        """Say that we live, and take over from those that do not."""
-        while True:
-            await asyncio.sleep(self._settings.lease / 2)
-            try:
-                await self._lives.seen(time.time())
-                await self._take_over(here)
-            except StoreError as error:
-                _log.debug("the store cannot be watched", why=str(error))
-
-    async def _take_over(self, here: Here) -> None:
-        estate = await self._lives.take_over()
-        if estate.deliveries:
-            for courier in self._couriers.values():
-                courier.read_anew()
-        for lost in estate.lost:
-            _log.warning("a node died", node=lost.node, epoch=lost.life, sessions=len(lost.sessions))
-            for farewell in farewells(lost, here.connections, here.occupancy):
-                self.emitter.emit(
-                    farewell.type,
-                    farewell.data,
-                    room=farewell.room,
-                    client=farewell.client,
-                    effect=farewell.effect,
-                )
+    def _read_anew(self) -> None:
+        for courier in self._couriers.values():
+            courier.read_anew()
 
     # Counting.
 

@@ -41,8 +41,12 @@ class Emitter:
 
     @property
     def used(self) -> bool:
-        """Tell whether anything was emitted in this life."""
+        """Tell whether anything was emitted."""
         return self._seq > 0
+
+    def go_on_from(self, position: int) -> None:
+        """Number deliveries higher than one that is in the outbox."""
+        self._tick = max(self._tick, position >> SLOT_BITS)
 
     def wants(self, type_: str) -> bool:
         """Tell whether any target wants events of that type, in whatever room."""
@@ -64,15 +68,16 @@ class Emitter:
         targets = self._wanting(type_, room)
         if not targets:
             if effect is not None:
-                self._journal.write((), effect)
+                self.note(effect)
             return None
         now = time.time()
-        self._seq += 1
+        seq = self._seq + 1
         body = event_body(
             type_,
             self._clock.timestamp(now),
-            {**data, "node": self.node, "epoch": self.life.epoch, "seq": self._seq},
+            {**data, "node": self.node, "epoch": self.life.epoch, "seq": seq},
         )
+        self._seq = seq
         event_id = self._clock.identifier(now)
         deliveries = tuple(
             Delivery(
@@ -94,6 +99,10 @@ class Emitter:
         )
         receipt = self._journal.write(deliveries, effect)
         return receipt if self._wait_for_commit else None
+
+    def note(self, effect: Effect) -> None:
+        """Write an effect down that belongs to no event."""
+        self._journal.write((), effect)
 
     def _position(self, now: float) -> int:
         self._tick = max(self._tick + 1, int(now * 1_000_000))

@@ -12,6 +12,8 @@ from rtserver.webhooks.targets import Target
 
 # How many deliveries are read at a time.
 PAGE = 500
+# How many of them are remembered, for their writer to hear of them: that takes it one transaction.
+_REMEMBERED = 20_000
 
 
 class Feed:
@@ -28,6 +30,7 @@ class Feed:
         self._behind = True
         self._missed = False
         self._batched: set[int] = set()
+        self._paged: set[int] = set()
 
     @property
     def behind(self) -> bool:
@@ -36,6 +39,9 @@ class Feed:
 
     def offer(self, delivery: Delivery, now: float) -> bool:
         """Take what was just committed; tell whether that may change when something goes."""
+        if delivery.position in self._paged:
+            # A page was faster: what is committed can be read before its writer hears of it.
+            return False
         if self._behind or self._backlog.full:
             self._behind = self._missed = True
             return True
@@ -45,12 +51,15 @@ class Feed:
 
     async def fill(self, now: float) -> None:
         """Read on as far as there is room; raise `StoreError`."""
+        if len(self._paged) > _REMEMBERED:
+            self._paged.clear()
         while self._behind and not self._backlog.full:
             self._missed = False
             page = await self._outbox.page(self._target.name, self._read, PAGE)
-            wall = time.time()
+            wall = self._wall()
             for delivery in page:
                 self._read = delivery.position
+                self._paged.add(delivery.position)
                 if delivery.position not in self._batched:
                     self._backlog.add(delivery, now, self._wait_of(delivery, wall))
             # What was committed after the page was read had to be left out of the backlog.
@@ -65,15 +74,18 @@ class Feed:
         self._backlog.clear()
         self._batched.clear()
         self._read, self._behind = 0, True
-        wall = time.time()
+        wall = self._wall()
         for batch, deliveries in batches:
-            # A batch of which something was dropped is none any more: what is left goes into others.
-            if deliveries:
-                wait = max(self._wait_of(delivery, wall) for delivery in deliveries)
-                self._backlog.add_batch(batch, deliveries, now, wait)
-                self._batched.update(delivery.position for delivery in deliveries)
+            # One that was retried by a command takes the others along.
+            wait = min(self._wait_of(delivery, wall) for delivery in deliveries)
+            self._backlog.add_batch(batch, deliveries, now, wait)
+            self._batched.update(delivery.position for delivery in deliveries)
 
     def _wait_of(self, delivery: Delivery, wall: float) -> float:
-        """Return how long a delivery waits yet. A clock that was set back must not make it wait for ever."""
+        """Return how long a delivery waits yet; whatever the clock did, not for ever."""
         longest = max(self._target.schedule, default=0.0) * (1 + self._target.jitter)
         return min(max(delivery.due_at - wall, 0.0), max(longest, LONGEST_PAUSE))
+
+    def _wall(self) -> float:
+        """Return the time, or that of our epoch when the clock was set back: what is written has happened by then."""
+        return max(time.time(), self._outbox.life / 1_000_000)

@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from itertools import islice
 from typing import NamedTuple
 
 from rtserver.store.base import Batch, Changes, Delivery, Outbox, Outcome, Session, SessionRoom, StoreError
@@ -21,6 +22,8 @@ _log = logger("webhooks")
 _BACK_OFF = 0.1, 5.0
 # How many attempts' outcomes may wait for a store that fails before no more attempts are made.
 MAX_OUTCOMES = 10_000
+# How many events one transaction takes, and how many bytes of them may wait besides their number.
+MAX_TRANSACTION, MAX_BYTES = 5_000, 256_000_000
 
 
 class Receipt:
@@ -66,6 +69,11 @@ class Entry(NamedTuple):
     deliveries: tuple[Delivery, ...]
     effect: Effect | None
 
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes."""
+        return len(self.deliveries[0].body) if self.deliveries else 0
+
 
 class Journal:
     """The queue and the one who empties it. *committed* is given deliveries once they are in the outbox.
@@ -90,9 +98,13 @@ class Journal:
         self._dropped = dropped
         self._held = held
         self._entries: deque[Entry] = deque()
+        self._bytes = 0
         self._outcomes: list[Outcome] = []
         self._batches: list[Batch] = []
+        # The receipt of what is not in a transaction yet, and those of what did not fit into one: how many entries
+        # have to be written until each is settled.
         self._receipt = Receipt()
+        self._unsettled: deque[tuple[Receipt, int]] = deque()
         self._wake = asyncio.Event()
         self._writing = 0
         self._lost = 0
@@ -115,9 +127,11 @@ class Journal:
 
     def write(self, deliveries: tuple[Delivery, ...], effect: Effect | None = None) -> Receipt:
         """Queue an event's deliveries; return the receipt that they share with others of the same transaction."""
-        if len(self._entries) + self._held() >= self._max_events and not self._make_room():
+        if self._full and not self._make_room():
             return DROPPED
-        self._entries.append(Entry(deliveries, effect))
+        entry = Entry(deliveries, effect)
+        self._entries.append(entry)
+        self._bytes += entry.size
         self._wake.set()
         return self._receipt
 
@@ -130,20 +144,13 @@ class Journal:
         """Write a batch down. Once this returns, the batch is the same one in every attempt."""
         while True:
             self._batches.append(batch)
-            committed: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-            self._receipt.then(partial(_resolve, committed))
-            self._wake.set()
-            if await committed:
+            if await self._settled():
                 return
 
     async def flush(self) -> None:
         """Wait until all that is queued now is committed."""
-        while True:
-            settled: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-            self._receipt.then(partial(_resolve, settled))
-            self._wake.set()
-            if await settled:
-                return
+        while not await self._settled():
+            pass
 
     async def run(self) -> None:
         """Commit what is queued, until cancelled."""
@@ -161,37 +168,56 @@ class Journal:
             receipt, self._receipt = self._receipt, Receipt()
             receipt.settle(committed=True)
 
+    async def _settled(self) -> bool:
+        """Wait until what is queued now is committed, or was tried."""
+        settled: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._receipt.then(partial(_resolve, settled))
+        self._wake.set()
+        return await settled
+
     async def _commit(self) -> bool:
-        """Commit what is queued now; tell whether that worked. What fails stays queued, and its receipt says so."""
-        entries, outcomes, batches = list(self._entries), list(self._outcomes), list(self._batches)
-        receipt, self._receipt = self._receipt, Receipt()
+        """Commit what is queued now; tell whether that worked. What fails stays queued, and its receipts say so."""
+        entries = list(islice(self._entries, MAX_TRANSACTION))
+        outcomes, batches = list(self._outcomes), list(self._batches)
+        self._unsettled.append((self._receipt, len(self._entries)))
+        self._receipt = Receipt()
         self._writing = len(entries)
         try:
             await self._outbox.commit(_changes(entries, outcomes, batches))
         except Exception as error:
-            told, self.healthy = not self.healthy, False
-            if not isinstance(error, StoreError):
-                _log.exception("events could not be committed, for a reason nobody foresaw")
-            elif not told:
-                _log.error(
-                    "the store fails: events wait, and their senders are told so",
-                    why=str(error),
-                )
+            self._fail(error)
             self._batches = self._batches[len(batches) :]
-            receipt.settle(committed=False)
             return False
         finally:
             self._writing = 0
         if not self.healthy:
             self.healthy = True
-            _log.warning("the store works again", events=len(entries))
+            _log.warning("the store works again", events=len(self._entries))
         for _ in entries:
-            self._entries.popleft()
+            self._bytes -= self._entries.popleft().size
         del self._outcomes[: len(outcomes)], self._batches[: len(batches)]
         self._tell_dropped()
-        receipt.settle(committed=True)
+        self._settle(len(entries))
         self._committed([delivery for entry in entries for delivery in entry.deliveries])
         return True
+
+    def _settle(self, written: int) -> None:
+        self._unsettled = deque((receipt, left - written) for receipt, left in self._unsettled)
+        while self._unsettled and self._unsettled[0][1] <= 0:
+            self._unsettled.popleft()[0].settle(committed=True)
+
+    def _fail(self, error: Exception) -> None:
+        told, self.healthy = not self.healthy, False
+        if not isinstance(error, StoreError):
+            _log.exception("events could not be committed, for a reason nobody foresaw")
+        elif not told:
+            _log.error("the store fails: events wait, and their senders are told so", why=str(error))
+        while self._unsettled:
+            self._unsettled.popleft()[0].settle(committed=False)
+
+    @property
+    def _full(self) -> bool:
+        return len(self._entries) + self._held() >= self._max_events or self._bytes >= MAX_BYTES
 
     def _tell_dropped(self) -> None:
         # Not at every place that becomes free: the next event takes it.
@@ -205,11 +231,19 @@ class Journal:
         self._lost += 1
         if self._lost == 1:
             _log.error(
-                "the queue of webhook events is full: events are dropped and counted", events=self._max_events
+                "the queue of webhook events is full: events are dropped and counted",
+                events=len(self._entries),
             )
         if not self._drop_oldest or self._writing >= len(self._entries):
             return False
+        self._bytes -= self._entries[self._writing].size
         del self._entries[self._writing]
+        # Whose receipt the dropped one had is not worth knowing: none of those is sure any more.
+        written = [(receipt, left) for receipt, left in self._unsettled if left <= self._writing]
+        for receipt, left in self._unsettled:
+            if left > self._writing:
+                receipt.settle(committed=False)
+        self._unsettled = deque(written)
         self._receipt.settle(committed=False)
         self._receipt = Receipt()
         return True

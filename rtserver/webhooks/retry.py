@@ -6,6 +6,7 @@ Standard Webhooks 1.0.0, "Deliverability and reliability"; Retry-After is RFC 91
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Literal, NamedTuple
 
@@ -27,7 +28,7 @@ TRANSITIONS: dict[tuple[State, Happening], State] = {
 TARGET_DISABLED = "target_disabled"
 # What a target may ask us to wait, and how long one that gives no time is left alone.
 LONGEST_PAUSE = 86400.0
-DEFAULT_PAUSE = 60.0
+DEFAULT_PAUSE, SHORT_PAUSE = 60.0, 1.0
 
 
 class Answer(NamedTuple):
@@ -106,7 +107,8 @@ def after(
 
 def pause(asked: float | None, wait: float) -> float:
     """Return how long a target that asked for a pause is left alone, when its delivery waits for *wait* seconds."""
-    return asked if asked is not None else min(wait, DEFAULT_PAUSE)
+    # One that will not be tried again does not wait, but its target does.
+    return asked if asked is not None else min(wait or SHORT_PAUSE, DEFAULT_PAUSE)
 
 
 def retry_after(value: str | None, now: float) -> float | None:
@@ -115,9 +117,11 @@ def retry_after(value: str | None, now: float) -> float | None:
         return None
     text = value.strip()
     if text.isascii() and text.isdigit():
-        return min(float(text[:9]), LONGEST_PAUSE)
+        return min(float(text), LONGEST_PAUSE)
     try:
-        at = parsedate_to_datetime(text).timestamp()
+        at = parsedate_to_datetime(text)
+        # The oldest of the three forms names no zone, and means UTC (RFC 9110, section 5.6.7).
+        seconds = (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
-    return min(max(at - now, 0.0), LONGEST_PAUSE)
+    return min(max(seconds - now, 0.0), LONGEST_PAUSE)

@@ -1,11 +1,17 @@
-"""One attempt: a POST to the target, and what came of it. It never raises, and never reads more than it needs."""
+"""One attempt: a POST to the target, and what came of it. It never raises, and never reads more than it needs.
+
+httpx's transport is used without its client, which would follow the target's cookies, and takes twice the time.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import base64
+import ipaddress
 import os
+import ssl
 import time
+import urllib.request
 
 import httpx
 
@@ -14,9 +20,9 @@ from rtserver.webhooks.retry import Answer, retry_after
 from rtserver.webhooks.signing import Signer
 from rtserver.webhooks.targets import Target
 
-# What is read of an answer's body, so that its connection can be used again, and for how long at most.
+# What is read of an answer's body, so that its connection can be used again, and for how many seconds at most.
 _BODY, _BODY_TIME = 65_536, 1.0
-_LOCAL = ("all://localhost", "all://127.0.0.1", "all://[::1]")
+
 _ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError)
 
 
@@ -26,45 +32,56 @@ class Sender:
     def __init__(self, target: Target) -> None:
         self._target = target
         self._signer = Signer(target.secrets)
+        self._url = httpx.URL(target.url)
         self._headers = {
             "content-type": "application/json",
             "user-agent": f"rtserver/{__version__}",
+            **_authorization(self._url),
             **{name.lower(): value for name, value in target.headers.items()},
         }
-        self._client: httpx.AsyncClient | None = None
+        self._transport: httpx.AsyncHTTPTransport | None = None
+
+    def open(self) -> None:
+        """Make ready what takes a while: the list of authorities, for a target that is reached by TLS."""
+        if self._transport is None:
+            self._transport = _transport(self._url, self._target.concurrency)
 
     async def attempt(self, message_id: str, body: bytes) -> Answer:
         """POST the body; return the answer, or the error in words."""
         headers = {**self._headers, **self._signer.headers(message_id, time.time(), body)}
+        request = httpx.Request("POST", self._url, headers=headers, content=body)
+        answer = None
         try:
             async with asyncio.timeout(self._target.timeout):
-                return await self._post(headers, body)
+                response = await self._send(request)
+                try:
+                    # The status is the answer: whatever comes after it changes nothing.
+                    answer = Answer(
+                        response.status_code, retry_after(response.headers.get("retry-after"), time.time())
+                    )
+                    async with asyncio.timeout(_BODY_TIME):
+                        await _skim(response)
+                finally:
+                    await response.aclose()
         except TimeoutError:
-            return Answer(None, error=f"no answer within {self._target.timeout:g} s")
+            return answer or Answer(None, error=f"no answer within {self._target.timeout:g} s")
         except _ERRORS as error:
-            return Answer(None, error=_words(error))
+            return answer or Answer(None, error=_words(error))
+        return answer
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._client is not None:
-            await self._client.aclose()
+        if self._transport is not None:
+            await self._transport.aclose()
 
-    async def _post(self, headers: dict[str, str], body: bytes) -> Answer:
-        if self._client is None:
-            self._client = _client(self._target.concurrency)
-        async with self._client.stream("POST", self._target.url, content=body, headers=headers) as response:
-            answer = Answer(
-                response.status_code, retry_after(response.headers.get("retry-after"), time.time())
-            )
-            # The status is the answer: whatever comes after it changes nothing. Leaving before the body's end
-            # closes the connection.
-            with contextlib.suppress(httpx.HTTPError, TimeoutError):
-                async with asyncio.timeout(_BODY_TIME):
-                    await _skim(response)
-        return answer
+    async def _send(self, request: httpx.Request) -> httpx.Response:
+        self.open()
+        assert self._transport is not None
+        return await self._transport.handle_async_request(request)
 
 
 async def _skim(response: httpx.Response) -> None:
+    """Read a short body, so that the connection can be used again; it is closed on a long one."""
     size = 0
     async for chunk in response.aiter_raw():
         size += len(chunk)
@@ -72,14 +89,36 @@ async def _skim(response: httpx.Response) -> None:
             return
 
 
-def _client(concurrency: int) -> httpx.AsyncClient:
-    return httpx.AsyncClient(
-        timeout=None,  # noqa: S113  # `Sender.attempt` has one for all of it
-        follow_redirects=False,
+def _transport(url: httpx.URL, concurrency: int) -> httpx.AsyncHTTPTransport:
+    tls = url.scheme == "https"
+    return httpx.AsyncHTTPTransport(
+        verify=httpx.create_ssl_context() if tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
         limits=httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency),
-        # A proxy from the environment is for the way out, not for this machine.
-        mounts=dict.fromkeys(_LOCAL),
+        proxy=_proxy(url),
     )
+
+
+def _proxy(url: httpx.URL) -> str | None:
+    """Return the environment's proxy; it is for the way out, not for this machine."""
+    if _is_loopback(url.host) or urllib.request.proxy_bypass(url.host):
+        return None
+    proxies = urllib.request.getproxies()
+    return proxies.get(url.scheme) or proxies.get("all")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _authorization(url: httpx.URL) -> dict[str, str]:
+    """Return the header that stands for ``user:password@`` in a URL; one of the target's own headers goes before it."""
+    if not url.userinfo:
+        return {}
+    pair = f"{url.username}:{url.password}".encode()
+    return {"authorization": "Basic " + base64.b64encode(pair).decode()}
 
 
 def _words(error: BaseException) -> str:

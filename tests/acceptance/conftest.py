@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from .harness.node_client import TRANSPORTS, Driver, Node, missing
+from .harness.receiver import Receiver, Receivers
 from .harness.server import Server, Servers
 
 
@@ -44,6 +45,28 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     servers = Servers(tmp_path_factory.mktemp("servers"))
     yield servers.serve()
     servers.close()
+
+
+@pytest.fixture(scope="module")
+def module_receivers() -> Iterator[Receivers]:
+    """For receivers of webhooks that the tests of a module share; to be asked for before its servers."""
+    receivers = Receivers()
+    yield receivers
+    receivers.close()
+
+
+@pytest.fixture
+def receivers() -> Iterator[Receivers]:
+    """For the receivers of webhooks of one test; to be asked for before its servers."""
+    receivers = Receivers()
+    yield receivers
+    receivers.close()
+
+
+@pytest.fixture
+def receiver(receivers: Receivers) -> Receiver:
+    """The one receiver of a test."""
+    return receivers.open()
 
 
 @pytest.fixture(scope="module")

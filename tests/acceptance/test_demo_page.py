@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from .harness.line import line
-from .harness.server import Server
-from .harness.shapes import unique
+from .harness.server import Server, Servers
+from .harness.shapes import SECRET, token, unique
 
 ROOT = Path(__file__).resolve().parents[2]
 ARTIFACTS = ROOT / "artifacts"
@@ -99,3 +99,20 @@ async def test_the_network_is_cut(chromium: str, server: Server, half: bool):
                     wire.down = False
             errors = (await script.stderr.read()).decode()
             assert await script.wait() == 0, errors
+
+
+def test_the_inbox_of_the_page(chromium: str, servers: Servers):
+    """Two tabs of a user count and mark notifications in step, after a lost line as well; a guest has no inbox."""
+    server = servers.serve(
+        {"auth": {"mode": "optional", "jwt": {"secret": SECRET}}, "api": {"keys": ["browser-key"]}}
+    )
+    done = subprocess.run(
+        ["node", "inbox.mjs", server.url, "browser-key", token("ada", name="Ada"), "ada"],
+        cwd=HERE,
+        env={**os.environ, "CHROMIUM": chromium},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"

@@ -1,5 +1,5 @@
 /** Everything that can happen to the state. */
-import type { Joined, Member, Presence, Status } from "../rtclient";
+import type { InboxPage, Joined, Member, Presence, Status, UserNotification } from "../rtclient";
 import type { ConversationId, Delivery, Message } from "./conversation";
 import type { Me, Toast } from "./state";
 
@@ -24,5 +24,9 @@ export type Action =
   | { type: "presence"; room: string; presence: Presence }
   | { type: "typing"; room: string; clientId: string; name: string; until: number; isTyping: boolean }
   | { type: "typing_expired"; now: number }
+  | { type: "inbox"; page: InboxPage | null }
+  | { type: "notified"; notification: UserNotification }
+  | { type: "notifications_read"; ids: readonly string[]; at: string }
+  | { type: "all_read"; at: string }
   | { type: "toast"; toast: Toast }
   | { type: "toast_gone"; key: string };

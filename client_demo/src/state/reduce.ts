@@ -16,6 +16,7 @@ import {
   type Entry,
   type Message,
 } from "./conversation";
+import { withAllRead, withNew, withPage, withRead } from "./inbox";
 import { isMessage, received } from "./message";
 import { initialState, type State } from "./state";
 
@@ -96,6 +97,14 @@ export function reduce(state: State, action: Action): State {
             : it,
         ),
       };
+    case "inbox":
+      return { ...state, inbox: action.page && withPage(action.page) };
+    case "notified":
+      return { ...state, inbox: state.inbox && withNew(state.inbox, action.notification) };
+    case "notifications_read":
+      return { ...state, inbox: state.inbox && withRead(state.inbox, action.ids, action.at) };
+    case "all_read":
+      return { ...state, inbox: state.inbox && withAllRead(state.inbox, action.at) };
     case "toast":
       // What is said already need not be said twice.
       if (state.toasts.some(({ title, text }) => title === action.toast.title && text === action.toast.text)) return state;

@@ -1,5 +1,6 @@
 /** Everything the page shows, as one value. */
 import type { Status } from "../rtclient";
+import type { Inbox } from "./inbox";
 import { EVERYONE, conversation, type Conversation, type ConversationId } from "./conversation";
 
 export interface Me {
@@ -28,6 +29,8 @@ export interface State {
   /** Rooms one was in before, newest first. */
   knownRooms: readonly string[];
   toasts: readonly Toast[];
+  /** Null until it was loaded, and for a guest, who has none. */
+  inbox: Inbox | null;
   /** A message that was taken back to be written anew, until the next one is. */
   takenBack: { id: ConversationId; text: string } | null;
 }
@@ -41,5 +44,6 @@ export const initialState: State = {
   visible: true,
   knownRooms: [],
   toasts: [],
+  inbox: null,
   takenBack: null,
 };

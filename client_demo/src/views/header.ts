@@ -6,6 +6,7 @@ import { connectionPill } from "./connection";
 import { h, setText } from "./dom";
 import { plural } from "./format";
 import { icon } from "./icons";
+import { inboxView } from "./inbox";
 import { copyLink } from "./invite";
 
 export interface Drawers {
@@ -53,7 +54,7 @@ export function headerView(store: Store, session: Session, drawers: Drawers): HT
       unread,
     ),
     h("div", { class: "header-title" }, title, subtitle),
-    h("div", { class: "header-actions" }, connectionPill(store), link, leave, members),
+    h("div", { class: "header-actions" }, connectionPill(store), inboxView(store, session), link, leave, members),
   );
 }
 

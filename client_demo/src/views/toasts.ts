@@ -5,7 +5,7 @@ import { h, KeyedList } from "./dom";
 import { icon, type IconName } from "./icons";
 
 const LASTS = 7_000;
-const ICONS: Record<Toast["tone"], IconName> = { error: "warning", warning: "warning", info: "info", success: "check" };
+export const TONE_ICONS: Record<Toast["tone"], IconName> = { error: "warning", warning: "warning", info: "info", success: "check" };
 
 export function toastsView(store: Store): HTMLElement {
   const list = h("div", { class: "toasts", role: "alert" });
@@ -26,7 +26,7 @@ function toastItem({ tone, title, text }: Toast, gone: () => void): HTMLElement 
   return h(
     "div",
     { class: `toast toast-${tone}`, onmouseenter: hold, onmouseleave: resume, onfocusin: hold, onfocusout: resume },
-    icon(ICONS[tone]),
+    icon(TONE_ICONS[tone]),
     h("div", { class: "toast-text" }, h("strong", {}, title), h("span", {}, text)),
     h("button", { class: "icon-button", type: "button", "aria-label": "Dismiss", onclick: gone }, icon("close", 16)),
   );

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -137,8 +137,10 @@ class Server:
 
     def terminate(self) -> None:
         """Ask it to stop, and do not wait."""
-        if self.running:
-            os.kill(self.pid, signal.SIGTERM)
+        assert self._process is not None
+        # Another thread may have killed it just now.
+        with contextlib.suppress(ProcessLookupError):
+            self._process.terminate()
 
     def wait(self) -> int:
         """Wait for its end; one that does not end in time is killed, and that is a failure."""
@@ -169,8 +171,9 @@ class Server:
 
     def kill(self) -> None:
         """SIGKILL: what a crash looks like."""
-        if self.running:
-            os.kill(self.pid, signal.SIGKILL)
+        assert self._process is not None
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
         self.wait()
 
     def check_log(self) -> None:

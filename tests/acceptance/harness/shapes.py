@@ -67,6 +67,10 @@ EVENTS: dict[str, tuple[set[str], set[str]]] = {
         {"client_id", "name", "total_connections", "message", "username", "is_system", "timestamp"},
         set(),
     ),
+    "notification": ({"id", "topic", "type", "level", "title", "message", "timestamp"}, {"data"}),
+    "new_notification": ({"id", "user", "type", "level", "title", "message", "timestamp"}, {"data"}),
+    "notification_read": ({"notification_ids"}, set()),
+    "all_read": (set(), set()),
     "pong": ({"timestamp"}, set()),
     "error": ({"code", "reason", "message", "event"}, {"retry_after"}),
     "disconnecting_by_server": ({"code", "reason", "message", "reconnect"}, set()),
@@ -82,6 +86,11 @@ ACKS: dict[str, set[str]] = {
     "ping": {"pong", "timestamp"},
     "presence": {"members", "count"},
     "rooms": {"rooms"},
+    "subscribe": {"topic"},
+    "unsubscribe": {"topic"},
+    "notifications": {"notifications", "unread"},
+    "mark_read": {"marked"},
+    "mark_all_read": {"marked"},
 }
 
 MEMBER = {"client_id", "name", "verified", "connections", "joined_at"}

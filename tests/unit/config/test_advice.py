@@ -34,6 +34,12 @@ def test_weak_settings_are_named() -> None:
     assert "short," not in str(sentences)
 
 
+def test_keys_that_nobody_needs() -> None:
+    """Keys of an API that is open to everybody are named, and those of one that is not are fine."""
+    assert [one.partition(":")[0] for one in advised({"api": {"keys": ["k"]}})] == ["api.keys"]
+    assert advised({"api": {"keys": ["k"]}, "auth": {"mode": "required", "jwt": {"secret": SECRET}}}) == []
+
+
 @pytest.mark.parametrize("everything", ["*", "**"])
 def test_policies_behind_one_for_every_room(everything: str) -> None:
     """A policy that an earlier one leaves no room to is named, and one before it is not."""

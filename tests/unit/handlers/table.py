@@ -10,8 +10,12 @@ import orjson
 from rtserver.auth.grants import Grants
 from rtserver.client import Client
 from rtserver.handlers.base import Context
+from rtserver.keeper import Keeper
+from rtserver.notifications import Notifications
+from rtserver.reports import Reporter
 from rtserver.router import Router
 from tests.unit.node.stand_ins import app, arrive, done, heard
+from tests.unit.store.list_inbox import ListInbox
 
 
 class Table:
@@ -21,7 +25,19 @@ class Table:
         self.app = app(config)
         self.node = self.app.node
         settings = self.app.config
-        self.context = Context(self.node, Grants(settings.rooms), settings.limits.rooms_per_client)
+        self.inbox = ListInbox()
+        self.keeper = Keeper(self.inbox, max_age=None, max_count=None)
+        self.notifications = Notifications(
+            self.node,
+            self.inbox,
+            self.keeper,
+            Reporter(self.app.webhooks.emitter),
+            settings.limits.message_size,
+            trusting=settings.auth.mode == "none",
+        )
+        self.context = Context(
+            self.node, Grants(settings.rooms), settings.limits.rooms_per_client, self.notifications
+        )
         self.router = Router(self.context, settings.limits)
 
     def person(self, client_id: str = "ann", *rooms: str, **more: Any) -> Client:

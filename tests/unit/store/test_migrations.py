@@ -1,0 +1,60 @@
+"""Databases of older versions: brought up to date, with what is in them."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rtserver.store.database import Database, Unusable
+from rtserver.store.migrations import NEWEST
+
+
+def _schema(path: Path) -> list[tuple[Any, ...]]:
+    connection = sqlite3.connect(path)
+    try:
+        return sorted(connection.execute("SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
+    finally:
+        connection.close()
+
+
+async def _made(path: Path) -> Path:
+    database = Database(f"sqlite:///{path}")
+    await database.open()
+    await database.close()
+    return path
+
+
+def _change(path: Path, *statements: str) -> None:
+    connection = sqlite3.connect(path)
+    for statement in statements:
+        connection.execute(statement)
+    connection.commit()
+    connection.close()
+
+
+async def test_version_1(tmp_path: Path):
+    """A database without inboxes gets them, is then like a new one, and keeps its deliveries."""
+    path = await _made(tmp_path / "old.db")
+    _change(
+        path,
+        "DROP TABLE notifications",
+        "UPDATE rtserver_schema SET version = 1",
+        "INSERT INTO targets (name, revision) VALUES ('audit', 7)",
+    )
+    await _made(path)
+    assert _schema(path) == _schema(await _made(tmp_path / "new.db"))
+    connection = sqlite3.connect(path)
+    assert connection.execute("SELECT version FROM rtserver_schema").fetchall() == [(NEWEST,)]
+    assert connection.execute("SELECT name, revision FROM targets").fetchall() == [("audit", 7)]
+    connection.close()
+
+
+async def test_a_version_from_the_future(tmp_path: Path):
+    """A database that a newer version wrote is left alone."""
+    path = await _made(tmp_path / "future.db")
+    _change(path, f"UPDATE rtserver_schema SET version = {NEWEST + 1}")
+    with pytest.raises(Unusable, match=str(NEWEST + 1)):
+        await _made(path)
