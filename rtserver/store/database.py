@@ -103,14 +103,13 @@ class Database:
         Raises `Unusable` when a newer version wrote it, and `StoreError` for what may pass.
         """
         try:
-            await self._open()
+            await self._open(counted=True)
         except _Broken as broken:
             self._move_aside(str(broken))
             try:
-                await self._open()
+                await self._open(counted=True)
             except _Broken as again:
                 raise StoreError(f"{self.path}: {again}") from None
-        await self._count_opening()
 
     async def close(self) -> None:
         """Close every connection, once nobody uses one."""
@@ -159,7 +158,7 @@ class Database:
             for sql, values in statements:
                 await connection.exec_driver_sql(sql, values)
 
-    async def _open(self) -> None:
+    async def _open(self, *, counted: bool = False) -> None:
         if self.path is None and self._keeper is None:
             self._keeper = sqlite3.connect(self._memory, uri=True, check_same_thread=False)
         engine = _engine(self.path, self._memory)
@@ -168,6 +167,7 @@ class Database:
                 if self.path is not None and self.path.stat().st_size <= _CHECKED:
                     await connection.run_sync(_check)
                 await connection.run_sync(migrate)
+                openings = await connection.run_sync(_count) if counted else None
         except BaseException as error:
             await engine.dispose()
             if isinstance(error, TooNew):
@@ -177,17 +177,10 @@ class Database:
             if isinstance(error, (SQLAlchemyError, OSError)):
                 raise StoreError(f"{self.path}: {_reason(error)}") from error
             raise
-        self._engine = engine
+        self._engine, self.openings = engine, openings
         self._file = _identity(self.path) if self.path is not None else None
         if self.path is not None:
             self._writer = Writer(self.path, _PRAGMAS, _BUSY)
-
-    async def _count_opening(self) -> None:
-        async with self.writing() as connection:
-            # A number that SQLite keeps beside the tables, for whoever needs one.
-            before = (await connection.exec_driver_sql("PRAGMA user_version")).scalar_one()
-            await connection.exec_driver_sql(f"PRAGMA user_version={before + 1}")
-        self.openings = before
 
     def _move_aside(self, why: str) -> None:
         assert self.path is not None
@@ -289,6 +282,13 @@ def _check(connection: Any) -> None:
     found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
     if found != "ok":
         raise _Broken(str(found))
+
+
+def _count(connection: Any) -> int:
+    """Return how often the file was opened before, by a number that SQLite keeps beside the tables, and add one."""
+    before: int = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+    connection.exec_driver_sql(f"PRAGMA user_version={before + 1}")
+    return before
 
 
 def _is_broken(error: BaseException) -> bool:

@@ -158,7 +158,7 @@ async def test_strings(servers: Servers, node: Node, transports: str):
     where = servers.directory()
     (where / "my_app.py").write_text(APP)
     port = free_port()
-    config = merged(COMMON, {"server": {"port": port}, "recovery": {"grace": "10s"}})
+    config = merged(COMMON, {"server": {"port": port}, "recovery": {"grace": "10s"}, "engine": PINGS})
     (where / "config.yaml").write_text(yaml.safe_dump(config))
     server = servers.start(Server([*command(), "serve", "--app", "my_app:app"], where, port))
     room = unique("r")
