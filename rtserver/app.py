@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import Collection, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -24,6 +25,7 @@ from rtserver.api.notifications import own
 from rtserver.api.notify import notify
 from rtserver.api.tokens import tokens
 from rtserver.auth.grants import EVERYBODY, Grants
+from rtserver.away import Away
 from rtserver.broker.base import Retention
 from rtserver.broker.memory import MemoryBroker
 from rtserver.config import schema
@@ -37,6 +39,7 @@ from rtserver.gateway.formats import json_format
 from rtserver.gateway.handshake import Handshake
 from rtserver.gateway.lobby import OnConnect
 from rtserver.gateway.members import Members
+from rtserver.gateway.recovery import Recovery
 from rtserver.gateway.socketio import SocketIoServer
 from rtserver.handlers.base import Context
 from rtserver.keeper import Keeper
@@ -46,6 +49,7 @@ from rtserver.protocol.errors import SERVER_DRAINING, SERVER_ERROR, TOO_MANY_CON
 from rtserver.protocol.identifiers import Clock
 from rtserver.reports import Reporter
 from rtserver.rooms.stream import Publication
+from rtserver.rooms.tape import Tape
 from rtserver.roster import Roster
 from rtserver.router import Router
 from rtserver.store.base import StoreError
@@ -58,12 +62,20 @@ from rtserver.telemetry import log
 from rtserver.telemetry.metrics import Metrics
 from rtserver.transport.engine import EngineServer
 from rtserver.transport.lane import LaneLimits
+from rtserver.transport.outbound import Outbound
 from rtserver.transport.requests import Denial, Receive, Scope, Send, deny
 from rtserver.vitals import Vitals
 from rtserver.webhooks.dispatcher import Dispatcher, Settings
 from rtserver.webhooks.targets import Bundling, Target
 
 _log = log.logger("app")
+
+# Offsets of a run start at a multiple of this, so that one from an earlier run is never taken for one of ours. What
+# JavaScript counts exactly is enough for two million runs.
+OFFSETS_PER_RUN = 1 << 32
+
+# What the log for recovery may hold in all, in bytes.
+MAX_TAPE = 64 * 1024 * 1024
 
 # How long a server that stops goes on delivering webhooks, in seconds; what is left is delivered after the next start.
 LAST_DELIVERIES = 3.0
@@ -83,17 +95,26 @@ class App:
         self.metrics = Metrics()
         self.engine = _engine(config)
         self.engine.admit = self._admit
-        fanout = Fanout()
+        fanout = Fanout(_tape(config), json_format("/", offsets=True))
         grants = Grants(config.rooms)
         clock = Clock()
         self._database = Database(config.store.url)
         self._opening = asyncio.Lock()
         self.webhooks = _webhooks(config, self._database, clock, self.metrics)
+        self._broker = _broker(fanout, self.metrics)
         reporter = Reporter(self.webhooks.emitter)
         self._access = access = Access(config)
         self._revocations = SqlRevocations(self._database)
         self.node = _node(
-            config, fanout, grants, clock, self.metrics, reporter, access.credentials, self._revocations
+            config,
+            fanout,
+            self._broker,
+            grants,
+            clock,
+            self.metrics,
+            reporter,
+            access.credentials,
+            self._revocations,
         )
         inbox, retention = SqlInbox(self._database), config.notifications.retention
         self._keeper = Keeper(inbox, retention.max_age, retention.max_count)
@@ -106,17 +127,17 @@ class App:
             status_interval=config.webhooks.status_interval,
             stats_interval=config.webhooks.stats_interval,
         )
+        context = Context(self.node, grants, config.limits.rooms_per_client, self.notifications)
         self._admission = Admission(config.limits.connections, now=0.0)
         self.sio = SocketIoServer(
             self.engine,
             self.node,
-            Router(
-                Context(self.node, grants, config.limits.rooms_per_client, self.notifications, access.hooks),
-                config.limits,
-            ),
-            Members(fanout),
+            Router(context, config.limits),
+            Members(fanout, self.node.away),
             Handshake(config.auth.mode, access.credentials, access.hooks),
             self._admission,
+            # A client that is given too much at once would be cut for it, and come back for more.
+            Recovery(context, config.engine.send_buffer.max_bytes // 2),
             config.engine.connect_timeout,
         )
         self._path = "/" + config.engine.path.strip("/")
@@ -187,6 +208,7 @@ class App:
         except StoreError as error:
             _log.error("the store cannot be opened", why=str(error))
             self._keeper.healthy = False
+        self._broker.begin(self._first_offset())
         await self.webhooks.start(self._open_store, self.node)
         self._keeper.start(self._open_store)
         self.vitals.start()
@@ -206,6 +228,11 @@ class App:
             if not self._database.is_open:
                 await self._database.open()
                 await self.node.credentials.load(self._revocations)
+
+    def _first_offset(self) -> int:
+        """Return where offsets of this run begin: higher than any that an earlier run gave out, if that is known."""
+        runs = self._database.openings
+        return runs * OFFSETS_PER_RUN if runs is not None else int(time.time() * 1_000_000)
 
     def _unready(self) -> RtError | None:
         if self.draining:
@@ -288,9 +315,25 @@ def _target(target: schema.Target) -> Target:
     )
 
 
+def _broker(fanout: Fanout, metrics: Metrics) -> MemoryBroker:
+    form = json_format("/", offsets=fanout.tape is not None)
+
+    def deliver(room: str | None, publication: Publication, skip: Collection[str]) -> int:
+        message = Message(publication.event, publication.payload)
+        # What nobody hears now is heard from the history: it must be sound as well.
+        fanout.stamp(message)
+        message.encoded(form)
+        recipients = fanout.deliver(room, message, skip)
+        metrics.deliveries += recipients
+        return recipients
+
+    return MemoryBroker(deliver)
+
+
 def _node(
     config: Config,
     fanout: Fanout,
+    broker: MemoryBroker,
     grants: Grants,
     clock: Clock,
     metrics: Metrics,
@@ -298,16 +341,6 @@ def _node(
     credentials: Credentials,
     revocations: SqlRevocations,
 ) -> Node:
-    form = json_format("/")
-
-    def deliver(room: str | None, publication: Publication, skip: Collection[str]) -> int:
-        message = Message(publication.event, publication.payload)
-        # What nobody hears now is heard from the history: it must be sound as well.
-        message.encoded(form)
-        recipients = fanout.deliver(room, message, skip)
-        metrics.deliveries += recipients
-        return recipients
-
     @lru_cache(maxsize=4096)
     def retention(room: str | None) -> Retention:
         history = grants.policy(room if room is not None else EVERYBODY).history
@@ -316,16 +349,26 @@ def _node(
     return Node(
         Roster(),
         fanout,
-        MemoryBroker(deliver),
+        broker,
         retention,
         clock,
         metrics,
         reporter=reporter,
         announcer=Announcer(fanout, config.announce, lambda room: grants.policy(room).presence, clock),
         grace=config.recovery.grace if config.recovery.enabled else 0.0,
+        away=Away(fanout.tape, config.recovery.window),
         credentials=credentials,
         revocations=revocations,
     )
+
+
+def _tape(config: Config) -> Tape[Outbound] | None:
+    """Return the log for recovery. It keeps what a client missed from before its line was known to be cut."""
+    recovery, engine = config.recovery, config.engine
+    if not (recovery.enabled and recovery.window):
+        return None
+    unnoticed = engine.ping_interval + engine.ping_timeout + engine.send_buffer.stall
+    return Tape(recovery.max_messages, MAX_TAPE, recovery.window + unnoticed)
 
 
 def _notifications(

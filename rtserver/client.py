@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from rtserver.fanout import Format
 from rtserver.rooms.bucket import Bucket
+from rtserver.rooms.tape import Tape
 from rtserver.telemetry.log import logger
+from rtserver.transport.outbound import Outbound
 from rtserver.transport.session import Session
 
 if TYPE_CHECKING:
@@ -26,7 +28,8 @@ class Gateway(Protocol):
 class Client:
     """The connection. *client_id* is the name others address, *user* the authenticated id or None.
 
-    ``rooms`` holds the rooms it joined as a member, in order; ``subscriptions`` all rooms it hears.
+    ``rooms`` holds the rooms it joined as a member, in order; ``subscriptions`` all rooms it hears, each with the
+    number of the last message before. ``recovered`` tells whether it goes on where an earlier connection was cut.
     """
 
     __slots__ = (
@@ -48,12 +51,15 @@ class Client:
         "next_ack",
         "number",
         "patience",
+        "recovered",
         "rooms",
         "session",
         "session_id",
         "session_since",
         "sid",
+        "since",
         "subscriptions",
+        "tape",
     )
 
     def __init__(
@@ -87,7 +93,11 @@ class Client:
         # Why we end it, in a word of the list of errors; else why its line was cut, in Socket.IO's words.
         self.gone_because = ""
         self.rooms: dict[str, None] | None = None
-        self.subscriptions: dict[str, None] | None = None
+        self.subscriptions: dict[str, int] | None = None
+        # With a tape its events say how far it has heard; what was sent before number `since` was not for it.
+        self.tape: Tape[Outbound] | None = None
+        self.since = 0
+        self.recovered = False
         self.bucket: Bucket | None = None
         self.event_buckets: dict[str, Bucket] | None = None
         # What is left of its refusals; None as long as it was never refused for its rate.
@@ -112,6 +122,9 @@ class Client:
         """The log, with this client's sid and client_id in every line."""
         return _log.bind(sid=self.sid, client_id=self.client_id)
 
-    def emit(self, event: str, *args: Any, volatile: bool = False) -> None:
-        """Send an event to this client alone."""
-        self.session.send(self.format.event(event, args), volatile)
+    def emit(self, event: str, *args: Any) -> None:
+        """Send an event to this client alone: an answer, which is not kept should it be lost."""
+        if self.tape is not None and self.live:
+            # What was sent before it arrives before it, so the latest offset is the truth.
+            args = (*args, self.tape.offset)
+        self.session.send(self.format.event(event, args))

@@ -38,9 +38,19 @@ class Holding:
                 held.heir = client
         return predecessor
 
+    def take_back(self, client: Client) -> Client | None:
+        """Return the held one that *client* is, come back under the same sid, and hold it no longer."""
+        held = self._held.get(client.client_id, {}).get(client.sid)
+        if held is not None:
+            self._remove(held)
+            for other in self._held.get(client.client_id, {}).values():
+                if other.heir is held:
+                    other.heir = client
+        return held
+
     def holds(self, client: Client) -> bool:
         """Tell whether the client is held."""
-        return client.sid in self._held.get(client.client_id, {})
+        return self._held.get(client.client_id, {}).get(client.sid) is client
 
     def predecessors(self, client: Client) -> list[Client]:
         """Return the held ones whose heir *client* is."""
@@ -73,8 +83,10 @@ class Holding:
 
     def _remove(self, client: Client) -> bool:
         theirs = self._held.get(client.client_id, {})
-        if theirs.pop(client.sid, None) is None:
+        # One that recovered and was cut again has the same sid, and more time.
+        if theirs.get(client.sid) is not client:
             return False
+        del theirs[client.sid]
         if not theirs:
             del self._held[client.client_id]
         return True

@@ -6,9 +6,11 @@ A verb checks nothing that depends on who asks by which way; it changes state, d
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from rtserver.announcements import Announcer
+from rtserver.away import Absent, Away
 from rtserver.client import Client
 from rtserver.credentials import Credentials
 from rtserver.holding import Holding
@@ -18,6 +20,7 @@ from rtserver.publisher import Publisher
 from rtserver.reports import Reporter
 from rtserver.rooms.registry import Member, Registry
 from rtserver.store.base import RevocationStore, StoreError
+from rtserver.transport.outbound import Outbound
 
 
 class Node(Publisher):
@@ -31,8 +34,9 @@ class Node(Publisher):
         grace: float,
         credentials: Credentials,
         revocations: RevocationStore,
+        away: Away | None = None,
     ) -> None:
-        super().__init__(*args, reporter=reporter)
+        super().__init__(*args, reporter=reporter, away=away if away is not None else Away(None, 0.0))
         self.credentials = credentials
         self._revocations = revocations
         self.registry = Registry()
@@ -61,14 +65,10 @@ class Node(Publisher):
 
     async def connect(self, client: Client) -> None:
         """Let an accepted client in, welcome it, and announce it unless it merely came back."""
-        self._numbers += 1
-        client.number = self._numbers
-        client.connected_at = time.time()
-        client.live = True
-        self._roster.add(client)
-        self._fanout.admit(client)
-        for room in client.subscriptions or ():
-            self._fanout.subscribe(room, client)
+        self._count(client)
+        self._admit(client)
+        if client.tape is not None:
+            client.since = client.tape.skip_number()
         predecessor = self._holding.succeed(client)
         total = len(self._roster)
         self._announcer.welcome(client, total)
@@ -76,17 +76,64 @@ class Node(Publisher):
             client.session_id, client.session_since = predecessor.session_id, predecessor.session_since
             self._reporter.resumed(client, total)
         else:
-            client.session_id, client.session_since = self.clock.identifier(), client.connected_at
-            self._announcer.connected(client, total)
-            self._reporter.connected(client, total)
+            self._begin(client, total)
         self.credentials.watch(client)
         client.log.info("client connected", ip=client.ip)
+
+    async def recover(
+        self, client: Client, absent: Absent, missed: Iterable[Outbound], *, greet: bool
+    ) -> None:
+        """Let an accepted client go on as the one that was cut: told what it missed, in its rooms, and with no news.
+
+        When the others heard that it left, they hear that it is back. *greet* one that never heard its welcome.
+        """
+        held = self._holding.take_back(client)
+        rooms, client.subscriptions = absent.rooms, absent.subscriptions
+        client.recovered, client.since = True, absent.since
+        client.rooms = rooms if held is not None else None
+        self.away.take(absent)
+        self._count(client)
+        if greet:
+            self._announcer.welcome(client, len(self._roster) + 1)
+        for out in missed:
+            client.session.send(client.format.again(out))
+            self.metrics.deliveries += 1
+        self._admit(client)
+        if held is not None and held.heir is None:
+            client.session_id, client.session_since = held.session_id, held.session_since
+            self._reporter.resumed(client, len(self._roster))
+        else:
+            self._begin(client, len(self._roster))
+        if held is None:
+            for room in rooms:
+                await self.join(client, room)
+        self.credentials.watch(client)
+        client.log.info("client recovered", ip=client.ip)
+
+    def _count(self, client: Client) -> None:
+        self._numbers += 1
+        client.number = self._numbers
+        client.connected_at = time.time()
+
+    def _admit(self, client: Client) -> None:
+        client.live = True
+        self._roster.add(client)
+        self._fanout.admit(client)
+        for room in client.subscriptions or ():
+            self._fanout.subscribe(room, client)
+
+    def _begin(self, client: Client, total: int) -> None:
+        client.session_id, client.session_since = self.clock.identifier(), client.connected_at
+        self._announcer.connected(client, total)
+        self._reporter.connected(client, total)
 
     async def part(self, client: Client, reason: str) -> None:
         """Let a client go that said goodbye, or that was sent away: it leaves at once."""
         if self._drop(client):
+            self.away.forget(client.sid)
             for held in self._holding.take_predecessors(client):
                 self._release(held)
+                self.away.forget(held.sid)
             self._depart(client, client.gone_because or reason)
 
     async def lose(self, client: Client, reason: str) -> None:
@@ -94,11 +141,12 @@ class Node(Publisher):
         if not self._drop(client):
             return
         client.gone_because = client.gone_because or reason
+        self.away.keep(client)
         if self._holding.grace > 0:
             self._holding.hold(client)
             client.log.debug("client lost", reason=reason)
         else:
-            self._depart(client, reason)
+            self._release(client)
 
     async def disconnect(self, client_id: str, message: str = "disconnected by the server") -> int:
         """Disconnect every connection of a client_id for good; return how many there were."""
@@ -107,6 +155,7 @@ class Node(Publisher):
             client.gateway.dismiss(client, RtError(KICKED, message))
         for held in self._holding.take_all(client_id):
             self._release(held)
+        self.away.forget_all(client_id)
         return len(clients)
 
     async def revoke(
@@ -140,6 +189,7 @@ class Node(Publisher):
 
     def _release(self, client: Client) -> None:
         """End the time of grace of a client that did not come back, or whose successor is there."""
+        self.away.depart(client)
         self._depart(client, client.gone_because)
 
     def _depart(self, client: Client, reason: str) -> None:
@@ -178,6 +228,7 @@ class Node(Publisher):
         """Take the client out of the room, and with it what it left there before its line was cut."""
         self.unsubscribe(client, room)
         for held in self._holding.predecessors(client):
+            self.unsubscribe(held, room)
             self._quit(held, room, reason)
         self._quit(client, room, reason)
         client.log.info("room left", room=room)
@@ -186,7 +237,7 @@ class Node(Publisher):
         """Let the client hear a room without being a member of it."""
         if client.subscriptions is None:
             client.subscriptions = {}
-        client.subscriptions[room] = None
+        client.subscriptions.setdefault(room, self._fanout.head)
         if client.live:
             self._fanout.subscribe(room, client)
 
@@ -236,3 +287,4 @@ class Node(Publisher):
             self._release(held)
         self._holding.close()
         self.credentials.close()
+        self.away.close()

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
+from rtserver.away import Away
 from rtserver.broker.base import Broker, Draft, Retention
 from rtserver.client import Client
 from rtserver.fanout import Fanout, Message
@@ -49,7 +50,9 @@ class Publisher:
         metrics: Metrics,
         *,
         reporter: Reporter,
+        away: Away,
     ) -> None:
+        self.away = away
         self.clock = clock
         self.metrics = metrics
         self._roster = roster
@@ -139,12 +142,18 @@ class Publisher:
             raise RtError(BAD_REQUEST, f"data: cannot be sent as JSON ({error})") from error
 
     def emit_to(self, client_id: str, message: Message) -> int:
-        """Deliver to every connection of a client_id; return how many there are."""
-        outs = [(client, message.encoded(client.format)) for client in self._roster.of(client_id)]
-        for client, out in outs:
-            client.session.send(out)
-        self.metrics.deliveries += len(outs)
-        return len(outs)
+        """Deliver to every connection of a client_id; return how many there are.
+
+        One whose line was cut a moment ago counts, and is told when it recovers; while it is the only one that is
+        so long after its time of grace, nobody is there, and nothing is kept.
+        """
+        live, absent = self._roster.of(client_id), self.away.of(client_id)
+        present = len(live) + sum(one.present for one in absent)
+        if present:
+            streams = [(one.sid,) for one in live if one.format.offsets] + [(one.sid,) for one in absent]
+            self._fanout.send(message, live, streams)
+        self.metrics.deliveries += len(live)
+        return present
 
     def tell(self, room: str, message: Message) -> int:
         """Deliver to who hears the room what is recorded nowhere; return to how many."""

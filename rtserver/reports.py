@@ -124,5 +124,5 @@ def _connection(client: Client, total: int) -> dict[str, Any]:
         "transport": client.session.lane.name,
         "ip": client.ip,
         # The client was given what it missed.
-        "recovered": False,
+        "recovered": client.recovered,
     }

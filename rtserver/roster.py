@@ -27,8 +27,10 @@ class Roster:
 
     def remove(self, client: Client) -> bool:
         """Strike a client off; tell whether it was there."""
-        if self._by_sid.pop(client.sid, None) is None:
+        # One that recovered has the sid of the connection that was cut.
+        if self._by_sid.get(client.sid) is not client:
             return False
+        del self._by_sid[client.sid]
         theirs = self._by_id[client.client_id]
         del theirs[client.sid]
         if not theirs:

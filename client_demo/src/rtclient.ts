@@ -9,8 +9,9 @@
  *   await client.chat("Hello!", { room: "lobby" });
  *
  * What it adds to a bare socket: every event and acknowledgement has a type, every request is a promise that
- * rejects with an RtError, rooms and topics are joined again after a reconnect, and the state of the connection is one
- * value. Requests made while there is no connection reject at once instead of being sent, unseen, minutes later.
+ * rejects with an RtError, rooms and topics are joined again after a reconnect that did not recover the session, and the
+ * state of the connection is one value. Requests made while there is no connection reject at once instead of being sent,
+ * unseen, minutes later.
  */
 import { io, type ManagerOptions, type Socket, type SocketOptions } from "socket.io-client";
 
@@ -320,6 +321,8 @@ export class RtError extends Error {
 export interface Status {
   /** `reconnecting` keeps trying by itself; `closed` stays closed until connect() is called. */
   phase: "connecting" | "connected" | "reconnecting" | "closed";
+  /** Whether this connection goes on where the last one was cut: in the same rooms, and with everything that was missed. */
+  recovered: boolean;
   /** `polling` or `websocket` while connected. */
   transport: string | null;
   /** How many times in a row connecting has failed. */
@@ -357,11 +360,13 @@ export class RtClient {
   /** The socket underneath, for everything this class does not wrap. */
   readonly socket: RtSocket;
 
-  #status: Status = { phase: "closed", transport: null, attempt: 0, goodbye: null };
+  #status: Status = { phase: "closed", recovered: false, transport: null, attempt: 0, goodbye: null };
   #retry: ReturnType<typeof setTimeout> | undefined;
   readonly #timeout: number;
   /** The rooms to be in, each with the last offset seen there and how much history was asked for. */
   readonly #rooms = new Map<string, { offset: number; history: number }>();
+  /** Those of them that this session has not entered yet. */
+  readonly #outside = new Set<string>();
   readonly #topics = new Set<string>();
   readonly #statusListeners = new Set<(status: Status) => void>();
   readonly #rejoinListeners = new Set<RejoinListener>();
@@ -384,16 +389,17 @@ export class RtClient {
   connect(): void {
     clearTimeout(this.#retry);
     if (this.socket.connected) return;
-    this.#set({ phase: "connecting", transport: null, attempt: 0, goodbye: null });
+    this.#set({ phase: "connecting", recovered: false, transport: null, attempt: 0, goodbye: null });
     this.socket.connect();
   }
 
   disconnect(): void {
     clearTimeout(this.#retry);
     this.#rooms.clear();
+    this.#outside.clear();
     this.#topics.clear();
     this.socket.disconnect();
-    this.#set({ phase: "closed", transport: null, attempt: 0, goodbye: null });
+    this.#set({ phase: "closed", recovered: false, transport: null, attempt: 0, goodbye: null });
   }
 
   /** Resolves once connected; rejects when the server refuses for good. */
@@ -431,12 +437,14 @@ export class RtClient {
   async join(room: string, options: JoinOptions = {}): Promise<Joined> {
     const joined = await this.#ask<Joined>((socket, done) => socket.emit("join", { room, ...options }, done));
     this.#rooms.set(joined.room, { offset: joined.offset, history: options.history ?? 0 });
+    this.#outside.delete(joined.room);
     return joined;
   }
 
   async leave(room: string): Promise<void> {
     // Forgotten first: a leave that is cut off by a lost connection must not be undone by the next one.
     this.#rooms.delete(room);
+    this.#outside.delete(room);
     await this.#ask<{ room: string }>((socket, done) => socket.emit("leave", { room }, done));
   }
 
@@ -560,9 +568,11 @@ export class RtClient {
       // Every connection has its own engine, which may start on polling and upgrade a moment later.
       const engine = socket.io.engine;
       engine.on("upgrade", (transport) => this.#set({ ...this.#status, transport: transport.name }));
-      this.#set({ phase: "connected", transport: engine.transport.name, attempt: 0, goodbye: null });
-      // A recovered session is still in its rooms and has been sent what it missed.
-      if (!socket.recovered) this.#rejoin();
+      const recovered = Boolean(socket.recovered);
+      // A recovered session is still in its rooms and is sent what it missed, after this.
+      if (!recovered) for (const room of this.#rooms.keys()) this.#outside.add(room);
+      this.#set({ phase: "connected", recovered, transport: engine.transport.name, attempt: 0, goodbye: null });
+      this.#rejoin();
     });
     socket.on("disconnecting_by_server", (payload) => {
       goodbye = payload;
@@ -581,14 +591,14 @@ export class RtClient {
   #lost(goodbye: Goodbye | null, attempt = 0): void {
     if (this.socket.active) {
       const phase = this.#status.phase === "connecting" ? "connecting" : "reconnecting";
-      this.#set({ phase, transport: null, attempt, goodbye });
+      this.#set({ phase, recovered: false, transport: null, attempt, goodbye });
     } else if (goodbye?.reconnect) {
       // socket.io-client gives up once a server has refused or ended a connection itself.
-      this.#set({ phase: "reconnecting", transport: null, attempt, goodbye });
+      this.#set({ phase: "reconnecting", recovered: false, transport: null, attempt, goodbye });
       clearTimeout(this.#retry);
       this.#retry = setTimeout(() => this.socket.connect(), 2_000 + Math.random() * 3_000);
     } else if (this.#status.phase !== "closed") {
-      this.#set({ phase: "closed", transport: null, attempt, goodbye });
+      this.#set({ phase: "closed", recovered: false, transport: null, attempt, goodbye });
     }
   }
 
@@ -604,13 +614,14 @@ export class RtClient {
         if (error.reason !== "not_connected") this.#topics.delete(topic);
       });
     }
-    for (const room of this.#rooms.keys()) {
+    for (const room of this.#outside) {
       this.#joinAgain(room).then(
         (joined) => this.#rejoinListeners.forEach((tell) => tell(room, joined)),
         (error: RtError) => {
           // When the line broke again, the next connection tries again.
           if (error.reason === "not_connected") return;
           this.#rooms.delete(room);
+          this.#outside.delete(room);
           this.#rejoinListeners.forEach((tell) => tell(room, error));
         },
       );

@@ -61,6 +61,7 @@ export class Session {
     const client = new RtClient({ auth: token ? { token, ...(name && { name }) } : { client_id: name, name } });
     this.#client = client;
     this.#listen(client);
+    let before = client.status.phase;
     this.#inbox = new InboxKeeper(
       client,
       this.store,
@@ -69,13 +70,16 @@ export class Session {
     );
     client.onStatus((status) => {
       if (this.#client !== client) return;
+      // A connection that changes its transport is the same one.
+      const came = status.phase === "connected" && before !== "connected";
+      before = status.phase;
       const first = status.phase === "connected" && this.store.state.me === null;
       // A server may be set to welcome nobody.
       if (first) this.#welcomed(name || "you", name || "you", false);
       this.store.dispatch({ type: "status", status });
       if (first) rooms.forEach((room, i) => void this.join(room, i === 0));
-      if (status.phase === "connected") this.#connected(client, first);
-      else this.#typing.over();
+      if (came) this.#connected(client, first);
+      else if (status.phase !== "connected") this.#typing.over();
     });
     client.onRejoin((room, result) => this.#rejoined(room, result));
     this.#timers = [
@@ -246,13 +250,15 @@ export class Session {
 
   #connected(client: RtClient, first: boolean): void {
     void this.#measure();
-    const recovered = client.socket.recovered;
+    const { recovered } = client.status;
     // Also after a recovery: what was read in another tab meanwhile need not be among what is sent again.
     void this.#inbox?.load();
     if (first) return;
     // Rooms that have to be joined again are flushed once we are back in them.
     void this.#flush(({ kind }) => recovered || kind !== "room");
-    if (recovered) void this.#askPresence(currentConversation(this.store.state));
+    if (!recovered) return;
+    for (const { id } of this.store.state.conversations) this.#notice(id, "Reconnected, nothing missed", Date.now());
+    void this.#askPresence(currentConversation(this.store.state));
   }
 
   #rejoined(room: string, result: Joined | RtError): void {

@@ -19,7 +19,12 @@ class MemoryBroker:
         self._deliver = deliver
         self._streams: OrderedDict[str | None, Stream] = OrderedDict()
         self._max_streams = max_streams
+        self._start = 0
         self.forgotten = 0
+
+    def begin(self, start: int) -> None:
+        """Let offsets start after *start*: what another run of the server gave out must not look like ours."""
+        self._start = max(self._start, start)
 
     async def publish(
         self, room: str | None, draft: Draft, retention: Retention, skip: Collection[str]
@@ -38,21 +43,24 @@ class MemoryBroker:
     async def latest(self, room: str | None, limit: int, now: float, before: int | None = None) -> Page:
         """See `Broker.latest`."""
         stream = self._streams.get(room)
-        return stream.latest(limit, now, before) if stream else Page([], 0, complete=True)
+        return stream.latest(limit, now, before) if stream else Page([], self._start, complete=True)
 
     async def after(
         self, room: str | None, since: int, limit: int, now: float, before: int | None = None
     ) -> Page:
         """See `Broker.after`."""
         stream = self._streams.get(room)
-        return stream.after(since, limit, now, before) if stream else Page([], 0, complete=since == 0)
+        if stream is None:
+            return Page([], self._start, complete=since == self._start)
+        return stream.after(since, limit, now, before)
 
     def _stream(self, room: str | None, retention: Retention) -> Stream:
         stream = self._streams.get(room)
         if stream is None:
-            stream = self._streams[room] = Stream(retention.size, retention.ttl)
+            stream = self._streams[room] = Stream(retention.size, retention.ttl, self._start)
             if len(self._streams) > self._max_streams:
-                self._streams.popitem(last=False)
+                # Should that room begin anew, its offsets must go on, and so must those of any other.
+                self.begin(self._streams.popitem(last=False)[1].offset)
                 self.forgotten += 1
         else:
             self._streams.move_to_end(room)

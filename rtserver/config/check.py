@@ -78,8 +78,6 @@ NOT_IN_EFFECT: tuple[tuple[str, Callable[[Config], bool]], ...] = (
     ("ingest.kafka", lambda config: bool(config.ingest.kafka)),
     ("ingest.postgres", lambda config: bool(config.ingest.postgres)),
     ("broker.url", lambda config: config.broker.url != _DEFAULT.broker.url),
-    ("recovery.window", lambda config: config.recovery.window != _DEFAULT.recovery.window),
-    ("recovery.max_messages", lambda config: config.recovery.max_messages != _DEFAULT.recovery.max_messages),
 )
 """Settings without effect yet, with the test for whether one is set. A line goes when its feature lands."""
 

@@ -90,13 +90,13 @@ class Recovery(Section):
     """Clients whose line was cut."""
 
     enabled: bool = True
-    """Whether a session can be recovered with the messages it missed."""
+    """Whether a cut client is held for `grace`, and can be recovered with the messages it missed."""
     grace: Duration = 5.0
     """A client back within this time was never gone for the others."""
     window: Duration = 120.0
-    """A client back within this time gets what it missed."""
+    """A client back within this time gets what it missed; 0 recovers nothing."""
     max_messages: Count = 1000
-    """Most messages kept per room for recovery."""
+    """Most messages kept for that per room, and per client for what is sent to it alone."""
 
 
 class Retention(Section):

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 from rtserver.client import Client
 from rtserver.gateway import msgpack
 from rtserver.gateway.formats import SocketIoFormat, json_format
+from rtserver.gateway.members import MAIN
 from rtserver.gateway.msgpack import msgpack_format
 from rtserver.gateway.packets import Packet, decode
 from rtserver.rooms.bucket import Bucket
@@ -35,11 +36,13 @@ class Connection:
         "mailbox",
         "partial",
         "query",
+        "recovers",
         "session",
     )
 
-    def __init__(self, session: Session, environ: dict[str, Any]) -> None:
+    def __init__(self, session: Session, environ: dict[str, Any], *, recovers: bool = False) -> None:
         self.session = session
+        self.recovers = recovers and not _is_python(environ)
         # What the handshake may have said in the URL; another namespace may join long after it.
         self.query = {
             key: value for key, value in parse_qsl(environ["QUERY_STRING"]) if key in _SAID
@@ -48,7 +51,7 @@ class Connection:
         self.clients: dict[str, Client] = {}
         self.attempts = 0
         self.buckets: tuple[Bucket | None, dict[str, Bucket] | None] = _FULL
-        self.format_for: Callable[[str], SocketIoFormat] | None = None
+        self.format_for: Callable[..., SocketIoFormat] | None = None
         self.mailbox: Mailbox | None = None
         self.partial: Packet | None = None
 
@@ -84,7 +87,8 @@ class Connection:
 
     def format(self, namespace: str) -> SocketIoFormat:
         """Return what the client understands in a namespace."""
-        return (self.format_for or json_format)(namespace)
+        write: Callable[..., SocketIoFormat] = self.format_for or json_format
+        return write(namespace, offsets=self.recovers and namespace == MAIN)
 
     def do(self, job: Callable[..., Awaitable[Any] | None], *args: Any) -> None:
         """Do a job now, or after those of this connection that are not done yet.
@@ -109,6 +113,18 @@ class Connection:
         if self.mailbox is not None and self.mailbox.busy:
             self.mailbox.cancel()
             self.give_up_after(seconds)
+
+
+def _is_python(environ: dict[str, Any]) -> bool:
+    """Tell python-socketio's client by the libraries under it.
+
+    It cannot recover, and would hand the offset to its handlers, which do not take one argument more as those in
+    JavaScript do. websocket-client names an Origin and no User-Agent, which no browser and no Node does.
+    """
+    agent = environ.get("HTTP_USER_AGENT")
+    if agent is None:
+        return "HTTP_ORIGIN" in environ
+    return "aiohttp/" in agent or "python-requests/" in agent
 
 
 def _read_msgpack(data: str | bytes) -> Packet:

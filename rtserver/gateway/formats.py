@@ -29,14 +29,21 @@ MAX_DEPTH = 200
 class SocketIoFormat(Protocol):
     """What every encoding of Socket.IO can write."""
 
+    @property
+    def offsets(self) -> bool:
+        """Tell whether its clients can recover: events say their offset in one more argument then."""
+
     def event(self, name: str, args: tuple[Any, ...], ack_id: int | None = None) -> Outbound:
         """Return an EVENT; raise `TypeError` or `ValueError` for what the encoding cannot hold."""
+
+    def again(self, out: Outbound) -> Outbound:
+        """Return an event of the main namespace that was kept, and so is written as JSON, in this encoding."""
 
     def ack(self, ack_id: int, args: list[Any]) -> Outbound:
         """Return an ACK."""
 
-    def connect(self, sid: str) -> Outbound:
-        """Return the CONNECT that accepts a client."""
+    def connect(self, sid: str, pid: str | None = None) -> Outbound:
+        """Return the CONNECT that accepts a client; with *pid* it can recover."""
 
     def connect_error(self, body: dict[str, Any]) -> Outbound:
         """Return the CONNECT_ERROR that refuses one; *body* has ``message`` and may have ``data``."""
@@ -48,9 +55,10 @@ class SocketIoFormat(Protocol):
 class JsonFormat:
     """The default encoding, for one namespace."""
 
-    __slots__ = ("_ack_head", "_event_head", "_namespace")
+    __slots__ = ("_ack_head", "_event_head", "_namespace", "offsets")
 
-    def __init__(self, namespace: str) -> None:
+    def __init__(self, namespace: str, offsets: bool) -> None:
+        self.offsets = offsets
         self._namespace = "" if namespace == "/" else f"{namespace},"
         self._event_head = f"{MESSAGE}{EVENT}{self._namespace}".encode()
         self._ack_head = f"{MESSAGE}{ACK}{self._namespace}".encode()
@@ -64,6 +72,10 @@ class JsonFormat:
             return self._uncommon(EVENT, BINARY_EVENT, data, ack_id)
         return Outbound.text(self._event_head + (text if ack_id is None else b"%d%b" % (ack_id, text)))
 
+    def again(self, out: Outbound) -> Outbound:
+        """Return an event that was kept: it is what we write."""
+        return out
+
     def ack(self, ack_id: int, args: list[Any]) -> Outbound:
         """Return an ACK."""
         try:
@@ -72,9 +84,9 @@ class JsonFormat:
             return self._uncommon(ACK, BINARY_ACK, args, ack_id)
         return Outbound.text(b"%b%d%b" % (self._ack_head, ack_id, text))
 
-    def connect(self, sid: str) -> Outbound:
-        """Return the CONNECT that accepts a client."""
-        return Outbound.message(f"{CONNECT}{self._namespace}{write_json({'sid': sid})}")
+    def connect(self, sid: str, pid: str | None = None) -> Outbound:
+        """Return the CONNECT that accepts a client; with *pid* it can recover."""
+        return Outbound.message(f"{CONNECT}{self._namespace}{write_json(accepted(sid, pid))}")
 
     def connect_error(self, body: dict[str, Any]) -> Outbound:
         """Return the CONNECT_ERROR that refuses one; *body* has ``message`` and may have ``data``."""
@@ -99,10 +111,17 @@ def form_of(client: Client) -> SocketIoFormat:
     return cast("SocketIoFormat", client.format)
 
 
-@lru_cache(maxsize=256)
-def json_format(namespace: str) -> JsonFormat:
-    """Return the one format object of a namespace."""
-    return JsonFormat(namespace)
+def accepted(sid: str, pid: str | None) -> dict[str, str]:
+    """Return the body of the CONNECT that accepts a client."""
+    return {"sid": sid} if pid is None else {"sid": sid, "pid": pid}
+
+
+def json_format(namespace: str, *, offsets: bool = False) -> JsonFormat:
+    """Return the one format object of a namespace, for clients that can recover or for those that cannot."""
+    return _json_format(namespace, offsets)
+
+
+_json_format = lru_cache(maxsize=256)(JsonFormat)
 
 
 def extract(data: list[Any]) -> tuple[list[Any], list[bytes]]:

@@ -47,24 +47,29 @@ class Handshake:
             return who
         return Introduction(identity.user, identity.name or identity.user, identity)
 
-    def introduce(self, auth: Mapping[str, Any], query: Mapping[str, str], now: float) -> Introduction:
-        """Return who connects; *now* is Unix time. Raise `RtError` when it may not."""
+    def introduce(
+        self, auth: Mapping[str, Any], query: Mapping[str, str], now: float, known_as: str | None = None
+    ) -> Introduction:
+        """Return who connects; *now* is Unix time. Raise `RtError` when it may not.
+
+        *known_as* is what we called a guest without a name that comes back.
+        """
         given = {key: auth.get(key, query.get(key)) for key in ("token", "client_id", "name")}
         token = given["token"]
         if self._mode == "none" or self._verifier is None:
-            return self._unverified(given, "guest-")
+            return self._unverified(given, "guest-", known_as)
         if token in (None, ""):
             if self._mode == "required":
                 raise RtError(UNAUTHORIZED, "a token is required")
             # A guest may not choose its client_id: it could take a user's.
-            return self._unverified({"name": given["name"]}, "guest:")
+            return self._unverified({"name": given["name"]}, "guest:", known_as)
         if not isinstance(token, str):
             raise RtError(UNAUTHORIZED, "token: must be a string")
         identity = self._verifier.verify(token, now)
         return Introduction(identity.user, identity.name or identity.user, identity)
 
-    def _unverified(self, given: Mapping[str, Any], prefix: str) -> Introduction:
-        client_id = _name(given, "client_id")
+    def _unverified(self, given: Mapping[str, Any], prefix: str, known_as: str | None) -> Introduction:
+        client_id = _name(given, "client_id") or known_as
         if client_id is None:
             client_id = prefix + "".join(secrets.choice(_ALPHABET) for _ in range(8))
         return Introduction(client_id, _name(given, "name") or client_id, None)

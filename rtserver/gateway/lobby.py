@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from rtserver.auth.keyset import UnknownKeyError
+from rtserver.away import Absent
 from rtserver.client import Client, Gateway
 from rtserver.gateway.admission import Admission
 from rtserver.gateway.application import Application, refusal, uncancelled
@@ -16,6 +17,7 @@ from rtserver.gateway.formats import form_of
 from rtserver.gateway.handshake import Handshake, Introduction
 from rtserver.gateway.members import MAIN, Members
 from rtserver.gateway.packets import Packet
+from rtserver.gateway.recovery import Claim, Recovery, belongs_to
 from rtserver.node import Node
 from rtserver.protocol.errors import KICKED, UNAUTHORIZED, RtError
 from rtserver.telemetry.log import logger
@@ -42,6 +44,19 @@ class _Entry(NamedTuple):
     gateway: Gateway
     new_sid: Callable[[], str]
 
+    @property
+    def recovers(self) -> bool:
+        """Tell whether it may ask for a session that it had."""
+        return self.connection.recovers and self.packet.namespace == MAIN
+
+    @property
+    def auth(self) -> dict[str, Any]:
+        """What it says of itself; the private id is between its library and us, not for applications or backends."""
+        said = self.packet.data or {}
+        if not self.recovers:
+            return said
+        return {key: value for key, value in said.items() if key not in ("pid", "offset")}
+
 
 class Lobby:
     """Accepts clients. *hooks* run after a client was told that it is connected."""
@@ -53,6 +68,7 @@ class Lobby:
         handshake: Handshake,
         admission: Admission,
         application: Application,
+        recovery: Recovery,
     ) -> None:
         self.hooks: list[OnConnect] = []
         self._node = node
@@ -60,6 +76,7 @@ class Lobby:
         self._handshake = handshake
         self._admission = admission
         self._application = application
+        self._recovery = recovery
         self._refused: Timer[Connection] = Timer(REFUSED_LINGER, _close_refused)
 
     def enter(
@@ -94,7 +111,7 @@ class Lobby:
                 await unknown.wait()
             who = self._introduce(entry)
             if self._handshake.asks:
-                who = await self._handshake.ask(who, entry.packet.data or {}, connection.ip)
+                who = await self._handshake.ask(who, entry.auth, connection.ip)
         except RtError as error:
             self._refuse(connection, namespace, error)
             return
@@ -109,15 +126,44 @@ class Lobby:
             await rest
 
     def _introduce(self, entry: _Entry) -> Introduction:
-        return self._handshake.introduce(entry.packet.data or {}, entry.connection.query, time.time())
+        _, session = self._claimed(entry)
+        # A guest that comes back keeps the name that we gave it.
+        guest = session.client_id if session is not None and not session.verified else None
+        return self._handshake.introduce(entry.auth, entry.connection.query, time.time(), guest)
 
     def _admit(self, entry: _Entry, who: Introduction) -> Job | None:
         connection, namespace = entry.connection, entry.packet.namespace
+        claim = self._claim(entry, who)
         try:
             self._admission.enter(who.client_id, connection.ip)
         except RtError as error:
             self._refuse(connection, namespace, error)
             return None
+        client = self._client(entry, who)
+        connection.clients[namespace] = client
+        if claim is not None and not self._resume(client, claim):
+            claim = None
+        if claim is None:
+            self._members.add(client)
+        return partial(self._begin, connection, client, entry.auth, claim)
+
+    def _claimed(self, entry: _Entry) -> tuple[Claim | None, Client | Absent | None]:
+        """Return which session is asked for, whosever it is, and that session as far as it is known."""
+        claim = self._recovery.claim(entry.packet.data or {}) if entry.recovers else None
+        return claim, self._recovery.session(claim, self._members) if claim is not None else None
+
+    def _claim(self, entry: _Entry, who: Introduction) -> Claim | None:
+        """Return the session that is the client's own and that it asks for; somebody else's is left as it is."""
+        claim, session = self._claimed(entry)
+        if session is None or not belongs_to(session, who):
+            return None
+        if isinstance(session, Client):
+            # Nobody noticed yet that its line was cut; or another connection of it is being accepted.
+            session.session.abort("transport close")
+        return claim
+
+    def _client(self, entry: _Entry, who: Introduction) -> Client:
+        connection, namespace = entry.connection, entry.packet.namespace
         client = Client(
             entry.new_sid(),
             who.client_id,
@@ -130,9 +176,16 @@ class Lobby:
             ip=connection.ip,
         )
         client.bucket, client.event_buckets = connection.buckets
-        connection.clients[namespace] = client
-        self._members.add(client)
-        return partial(self._begin, connection, client, entry.packet.data or {})
+        if client.format.offsets:
+            client.tape = self._recovery.away.tape
+        return client
+
+    def _resume(self, client: Client, claim: Claim) -> bool:
+        """Make the client the one it claims to be, if that can be recovered."""
+        restored = self._recovery.restore(client, claim)
+        if restored is not None:
+            client.sid = claim.sid
+        return restored is not None
 
     def forget(self, connection: Connection, client: Client) -> None:
         """Undo `enter` for a client that was not accepted."""
@@ -148,8 +201,10 @@ class Lobby:
         """Stop the timer."""
         self._refused.close()
 
-    def _begin(self, connection: Connection, client: Client, auth: dict[str, Any]) -> Awaitable[None] | None:
-        accepting = self._accept(connection, client, auth)
+    def _begin(
+        self, connection: Connection, client: Client, auth: dict[str, Any], claim: Claim | None
+    ) -> Awaitable[None] | None:
+        accepting = self._accept(connection, client, auth, claim)
         if self._application.present or self.hooks:
             return accepting
         # Without code of an application nothing here waits, and a task is spared.
@@ -159,7 +214,14 @@ class Lobby:
             return None
         return carry_on(accepting, awaited)
 
-    async def _accept(self, connection: Connection, client: Client, auth: dict[str, Any]) -> None:
+    async def _accept(
+        self, connection: Connection, client: Client, auth: dict[str, Any], claim: Claim | None
+    ) -> None:
+        if claim is not None:
+            await self._recovery.settled(client.sid)
+            if connection.clients.get(client.namespace) is client:
+                client.data = self._recovery.data(client.sid)
+                self._members.add(client)
         if connection.clients.get(client.namespace) is not client:
             return
         verdict = await self._application.judge(client, auth)
@@ -173,13 +235,25 @@ class Lobby:
             self._node.metrics.refused["application"] += 1
             self._tell(connection, client.namespace, verdict)
             return
-        connection.session.send(form_of(client).connect(client.sid))
-        if client.namespace == MAIN:
+        await self._welcome(connection, client, claim)
+        if client.live:
+            await self._run_hooks(client, auth)
+
+    async def _welcome(self, connection: Connection, client: Client, claim: Claim | None) -> None:
+        restored = self._recovery.restore(client, claim) if claim is not None else None
+        if claim is not None and restored is None:
+            # Too much was forgotten while the application made up its mind. The client comes back and is told so.
+            connection.session.abort("transport close")
+            return
+        pid = self._recovery.pid(client.sid) if client.tape is not None else None
+        connection.session.send(form_of(client).connect(client.sid, pid))
+        if restored is not None:
+            await self._node.recover(client, restored.absent, restored.missed, greet=not restored.welcomed)
+        elif client.namespace == MAIN:
             await self._node.connect(client)
         else:
             self._members.admit(client)
             self._node.credentials.watch(client)
-        await self._run_hooks(client, auth)
 
     async def _run_hooks(self, client: Client, auth: dict[str, Any]) -> None:
         for hook in self.hooks:

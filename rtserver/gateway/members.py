@@ -14,8 +14,10 @@ from typing import Any
 import socketio
 from socketio.exceptions import TimeoutError as CallTimeoutError
 
+from rtserver.away import Away
 from rtserver.client import Client
 from rtserver.fanout import Fanout, Message
+from rtserver.rooms.tape import Stream
 
 MAIN = "/"
 
@@ -35,9 +37,11 @@ class Space:
 class Members(socketio.AsyncManager):  # type: ignore[misc]  # the library has no types
     """The clients of all namespaces, those still being accepted among them (`Client.live` tells)."""
 
-    def __init__(self, main: Fanout) -> None:
+    def __init__(self, main: Fanout, away: Away | None = None) -> None:
         super().__init__()
-        self._spaces = {MAIN: Space(main)}
+        self._away = away if away is not None else Away(None, 0.0)
+        self._main = Space(main)
+        self._spaces = {MAIN: self._main}
 
     # For the gateway.
 
@@ -65,7 +69,9 @@ class Members(socketio.AsyncManager):  # type: ignore[misc]  # the library has n
         """Forget a client; who waits for its acknowledgements waits no more."""
         space = self._spaces.get(client.namespace)
         if space is not None:
-            space.clients.pop(client.sid, None)
+            # One that recovered has the sid of the connection that was cut.
+            if space.clients.get(client.sid) is client:
+                del space.clients[client.sid]
             if not space.clients and client.namespace != MAIN:
                 del self._spaces[client.namespace]
         acks, client.acks = client.acks or {}, None
@@ -141,9 +147,10 @@ class Members(socketio.AsyncManager):  # type: ignore[misc]  # the library has n
             raise ValueError("a room is a string that is not empty")
         if client.subscriptions is None:
             client.subscriptions = {}
-        client.subscriptions[room] = None
+        fanout = self._spaces[namespace].fanout
+        client.subscriptions.setdefault(room, fanout.head)
         if client.live:
-            self._spaces[namespace].fanout.subscribe(room, client)
+            fanout.subscribe(room, client)
 
     async def leave_room(self, sid: str, namespace: str, room: str) -> None:
         """Undo `enter_room`."""
@@ -181,18 +188,31 @@ class Members(socketio.AsyncManager):  # type: ignore[misc]  # the library has n
         skip = (
             tuple(skip_sid) if isinstance(skip_sid, list | tuple | set) else (skip_sid,) if skip_sid else ()
         )
-        if callback is None and (room is None or isinstance(room, str)) and room not in space.clients:
+        if callback is None and (room is None or (isinstance(room, str) and not self._is_sid(space, room))):
             space.fanout.deliver(room, Message(event, *args), skip)
             return
-        message = Message(event, *args)
-        for sid in _named(space, room):
-            if sid not in skip:
-                client = space.clients[sid]
-                if callback is None:
-                    client.session.send(message.encoded(client.format))
-                else:
-                    ack_id = self.expect(client, callback)
-                    client.session.send(client.format.event(event, args, ack_id))
+        clients = [space.clients[sid] for sid in _named(space, room) if sid not in skip]
+        if callback is None:
+            space.fanout.send(Message(event, *args), clients, self._streams(space, room), skip)
+            return
+        for client in clients:
+            client.session.send(client.format.event(event, args, self.expect(client, callback)))
+
+    def _is_sid(self, space: Space, name: str) -> bool:
+        return name in space.clients or (space is self._main and self._away.find(name) is not None)
+
+    def _streams(self, space: Space, target: Any) -> list[Stream]:
+        """Return where what goes to *target* is kept, for clients that can recover and for those that are away."""
+        streams: list[Stream] = []
+        for name in target if isinstance(target, list | tuple | set) else (target,):
+            if not isinstance(name, str):
+                continue
+            client = space.clients.get(name)
+            if client is None and not self._is_sid(space, name):
+                streams.append(name)
+            elif client is None or (client.live and client.format.offsets):
+                streams.append((name,))
+        return streams
 
 
 def _named(space: Space, room: Any) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any
 import msgpack
 import orjson
 
-from rtserver.gateway.formats import extract, write_json
+from rtserver.gateway.formats import accepted, extract, write_json
 from rtserver.gateway.packets import (
     ACK,
     CONNECT,
@@ -60,22 +60,32 @@ def decode(data: bytes) -> Packet:
 class MsgpackFormat:
     """The encoding, for one namespace. The same interface as `formats.JsonFormat`."""
 
-    __slots__ = ("_namespace",)
+    __slots__ = ("_namespace", "offsets")
 
-    def __init__(self, namespace: str) -> None:
+    def __init__(self, namespace: str, offsets: bool) -> None:
+        self.offsets = offsets
         self._namespace = namespace
 
     def event(self, name: str, args: tuple[Any, ...], ack_id: int | None = None) -> Outbound:
         """Return an EVENT; raise `TypeError` or `ValueError` for what MessagePack cannot hold."""
         return self._write(EVENT, [name, *args], ack_id)
 
+    def again(self, out: Outbound) -> Outbound:
+        """Return an event of the main namespace that was kept, and so is written as JSON, in MessagePack."""
+        text, *attachments = out.packets
+        assert isinstance(text, str)
+        data = read_json(text[text.index("[") :])
+        if attachments:
+            data = placed(data, [part for part in attachments if isinstance(part, bytes)])
+        return self._write(EVENT, data, None)
+
     def ack(self, ack_id: int, args: list[Any]) -> Outbound:
         """Return an ACK."""
         return self._write(ACK, args, ack_id)
 
-    def connect(self, sid: str) -> Outbound:
-        """Return the CONNECT that accepts a client."""
-        return self._write(CONNECT, {"sid": sid}, None)
+    def connect(self, sid: str, pid: str | None = None) -> Outbound:
+        """Return the CONNECT that accepts a client; with *pid* it can recover."""
+        return self._write(CONNECT, accepted(sid, pid), None)
 
     def connect_error(self, body: dict[str, Any]) -> Outbound:
         """Return the CONNECT_ERROR that refuses one."""
@@ -90,10 +100,12 @@ class MsgpackFormat:
         return Outbound.message(_pack(packet if ack_id is None else {**packet, "id": ack_id}))
 
 
-@lru_cache(maxsize=256)
-def msgpack_format(namespace: str) -> MsgpackFormat:
-    """Return the one format object of a namespace."""
-    return MsgpackFormat(namespace)
+def msgpack_format(namespace: str, *, offsets: bool = False) -> MsgpackFormat:
+    """Return the one format object of a namespace, for clients that can recover or for those that cannot."""
+    return _msgpack_format(namespace, offsets)
+
+
+_msgpack_format = lru_cache(maxsize=256)(MsgpackFormat)
 
 
 def _pack(value: Any) -> bytes:

@@ -26,6 +26,7 @@ from rtserver.gateway.handshake import Handshake
 from rtserver.gateway.lobby import Lobby
 from rtserver.gateway.members import MAIN, Members
 from rtserver.gateway.packets import Packet
+from rtserver.gateway.recovery import Recovery
 from rtserver.handlers.base import Held
 from rtserver.node import Node
 from rtserver.protocol.errors import HANDSHAKE_TIMEOUT, KICKED, SERVER_ERROR, SLOW_CONSUMER, RtError
@@ -58,6 +59,7 @@ class SocketIoServer(socketio.AsyncServer):  # type: ignore[misc]  # the library
         members: Members,
         handshake: Handshake,
         admission: Admission,
+        recovery: Recovery,
         connect_timeout: float,
     ) -> None:
         self._engine = engine
@@ -66,7 +68,8 @@ class SocketIoServer(socketio.AsyncServer):  # type: ignore[misc]  # the library
         self._router = router
         self._members = members
         self._application = Application(self)
-        self.lobby = Lobby(node, members, handshake, admission, self._application)
+        self._recovery = recovery
+        self.lobby = Lobby(node, members, handshake, admission, self._application, recovery)
         self._connections: dict[str, Connection] = {}
         self._deadline: Timer[Connection] = Timer(connect_timeout, self._give_up)
 
@@ -76,7 +79,9 @@ class SocketIoServer(socketio.AsyncServer):  # type: ignore[misc]  # the library
     # What the engine tells.
 
     def _handle_eio_connect(self, eio_sid: str, environ: dict[str, Any]) -> None:
-        connection = self._connections[eio_sid] = Connection(self._engine.sockets[eio_sid], environ)
+        connection = self._connections[eio_sid] = Connection(
+            self._engine.sockets[eio_sid], environ, recovers=self._recovery.offered
+        )
         if self._application.present:
             self.environ[eio_sid] = environ
         self._deadline.add(connection)
@@ -207,11 +212,15 @@ class SocketIoServer(socketio.AsyncServer):  # type: ignore[misc]  # the library
         if not self._application.present:
             self._members.remove(client)
             return
+        self._recovery.parting(client.sid)
         connection.do(self._tell_gone, client, reason)
 
     async def _tell_gone(self, client: Client, reason: str) -> None:
-        await self._application.tell_gone(client, reason)
-        self._members.remove(client)
+        try:
+            await self._application.tell_gone(client, reason)
+        finally:
+            self._members.remove(client)
+            self._recovery.parted(client.sid)
 
     # What applications call, where python-socketio's own way would do something else than it says.
 
@@ -266,6 +275,8 @@ class SocketIoServer(socketio.AsyncServer):  # type: ignore[misc]  # the library
         client = self._members.client(sid, namespace)
         if client is not None:
             self.dismiss(client, RtError(KICKED, "disconnected by the server"))
+        if (namespace or MAIN) == MAIN:
+            self._node.away.forget(sid)
 
     async def get_session(self, sid: str, namespace: str | None = None) -> dict[str, Any]:
         """Return the application's dictionary for a client; raise `KeyError` for an unknown one."""

@@ -11,7 +11,7 @@ from rtserver.client import Client
 from rtserver.hooks import Hooks
 from rtserver.node import Node
 from rtserver.notifications import Notifications
-from rtserver.protocol.errors import NOT_A_MEMBER, RtError
+from rtserver.protocol.errors import NOT_A_MEMBER, ROOM_FULL, RtError
 from rtserver.protocol.messages import Chat
 from rtserver.publisher import Published
 from rtserver.webhooks.journal import Receipt
@@ -49,6 +49,14 @@ async def check_look(context: Context, client: Client, room: str) -> None:
     context.grants.check_look(client, room)
     if context.hooks is not None and (client.rooms is None or room not in client.rooms):
         await context.hooks.join(client, room)
+
+
+def check_space(context: Context, client: Client, room: str) -> None:
+    """Raise `RtError` when the room has as many members as it may, and the client is not one of them."""
+    full = context.grants.policy(room).max_members
+    registry = context.node.registry
+    if full is not None and registry.count(room) >= full and registry.member(room, client.client_id) is None:
+        raise RtError(ROOM_FULL, f"room: the room has {full} members, the most allowed")
 
 
 async def say(context: Context, client: Client, event: str, request: Chat) -> Published:

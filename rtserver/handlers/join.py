@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from rtserver.client import Client
-from rtserver.handlers.base import MAX_BINARY, MAX_BYTES, Context
-from rtserver.protocol.errors import ROOM_FULL, TOO_MANY_ROOMS, RtError
+from rtserver.handlers.base import MAX_BINARY, MAX_BYTES, Context, check_space
+from rtserver.protocol.errors import TOO_MANY_ROOMS, RtError
 from rtserver.protocol.messages import Join
 from rtserver.rooms.views import fitting, listed, shown
 
@@ -45,7 +45,4 @@ def _check(context: Context, client: Client, room: str) -> None:
     most = context.rooms_per_client
     if most is not None and len(client.rooms or ()) >= most:
         raise RtError(TOO_MANY_ROOMS, f"room: you are in {most} rooms, the most allowed")
-    full = context.grants.policy(room).max_members
-    registry = context.node.registry
-    if full is not None and registry.count(room) >= full and registry.member(room, client.client_id) is None:
-        raise RtError(ROOM_FULL, f"room: the room has {full} members, the most allowed")
+    check_space(context, client, room)

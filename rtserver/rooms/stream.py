@@ -25,15 +25,15 @@ class Page(NamedTuple):
 
 
 class Stream:
-    """The publications of one room: at most *size*, none older than *ttl* seconds. Offsets start at 1."""
+    """The publications of one room: at most *size*, none older than *ttl* seconds. Offsets start after *start*."""
 
     __slots__ = ("_kept", "_size", "_ttl", "offset")
 
-    def __init__(self, size: int, ttl: float) -> None:
+    def __init__(self, size: int, ttl: float, start: int = 0) -> None:
         self._size = size
         self._ttl = ttl
         self._kept: deque[Publication] = deque(maxlen=size)
-        self.offset = 0
+        self.offset = start
 
     def next_offset(self) -> int:
         """Return the offset of the next publication and count it as used."""

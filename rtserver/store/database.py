@@ -54,6 +54,8 @@ class Database:
         self._engine: AsyncEngine | None = None
         self._file: tuple[int, int] | None = None
         self._writer: Writer | None = None
+        # How many servers opened the file before this one, once that is known.
+        self.openings: int | None = None
         # One of our transactions at a time: waiting here is cheaper than waiting for SQLite's lock, and in memory
         # there is one connection for all.
         self._turn = asyncio.Lock()
@@ -105,11 +107,11 @@ class Database:
         Raises `Unusable` when a newer version wrote it, and `StoreError` for what may pass.
         """
         try:
-            await self._open()
+            await self._open(counted=True)
         except _Broken as broken:
             self._move_aside(str(broken))
             try:
-                await self._open()
+                await self._open(counted=True)
             except _Broken as again:
                 raise StoreError(f"{self.path}: {again}") from None
 
@@ -168,7 +170,7 @@ class Database:
         finally:
             self._users -= 1
 
-    async def _open(self) -> None:
+    async def _open(self, *, counted: bool = False) -> None:
         if self.path is None and self._keeper is None:
             self._keeper = sqlite3.connect(self._memory, uri=True, check_same_thread=False)
         engine = _engine(self.path, self._memory)
@@ -177,6 +179,7 @@ class Database:
                 if self.path is not None and self.path.stat().st_size <= _CHECKED:
                     await connection.run_sync(_check)
                 await connection.run_sync(migrate)
+                openings = await connection.run_sync(_count) if counted else None
         except BaseException as error:
             await engine.dispose()
             if isinstance(error, TooNew):
@@ -186,7 +189,7 @@ class Database:
             if isinstance(error, (SQLAlchemyError, OSError)):
                 raise StoreError(f"{self.path}: {_reason(error)}") from error
             raise
-        self._engine = engine
+        self._engine, self.openings = engine, openings
         self._file = _identity(self.path) if self.path is not None else None
         if self.path is not None:
             self._writer = Writer(self.path, _PRAGMAS, _BUSY)
@@ -291,6 +294,13 @@ def _check(connection: Any) -> None:
     found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
     if found != "ok":
         raise _Broken(str(found))
+
+
+def _count(connection: Any) -> int:
+    """Return how often the file was opened before, by a number that SQLite keeps beside the tables, and add one."""
+    before: int = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+    connection.exec_driver_sql(f"PRAGMA user_version={before + 1}")
+    return before
 
 
 def _is_broken(error: BaseException) -> bool:

@@ -20,7 +20,8 @@ class Outbound:
     def __init__(self, *parts: str | bytes, text: bytes | None = None) -> None:
         self.frames = b"".join(map(_frame, parts)) if text is None else frames.encode(frames.TEXT, text)
         self.size = sum(map(_size, parts)) if text is None else len(text)
-        self._packets: tuple[str | bytes, ...] | bytes = parts if text is None else text
+        # Text is the end of its own frame: what is kept for a while is kept once.
+        self._packets: tuple[str | bytes, ...] | None = parts if text is None else None
         self._deflated: bytes | None = None
         self._payload: str | None = None
 
@@ -37,8 +38,8 @@ class Outbound:
     @property
     def packets(self) -> tuple[str | bytes, ...]:
         """The packets one by one."""
-        if isinstance(self._packets, bytes):
-            self._packets = (self._packets.decode(),)
+        if self._packets is None:
+            self._packets = (self.frames[-self.size :].decode(),)
         return self._packets
 
     @property

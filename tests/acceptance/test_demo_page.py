@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import subprocess
@@ -9,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from .harness.line import line
 from .harness.server import Server, Servers
-from .harness.shapes import SECRET, token
+from .harness.shapes import SECRET, token, unique
 
 ROOT = Path(__file__).resolve().parents[2]
 ARTIFACTS = ROOT / "artifacts"
@@ -69,6 +71,34 @@ def test_two_people_use_the_page(chromium: str, server: Server):
         f"{done.stdout}\n{done.stderr}\npictures of the moment: artifacts/demo-failed-*.png"
     )
     assert all(picture.stat().st_size > 10_000 for picture in pictures)
+
+
+@pytest.mark.parametrize("half", [False, True], ids=["cut", "half-open"])
+async def test_the_network_is_cut(chromium: str, server: Server, half: bool):
+    """A page whose network is cut says so, and when it is back: reconnected, nothing missed; and that is true."""
+    async with line(server.port) as wire:
+        script = await asyncio.create_subprocess_exec(
+            "node",
+            "recovery.mjs",
+            wire.url,
+            server.url,
+            unique("tunnel"),
+            cwd=HERE,
+            env={**os.environ, "CHROMIUM": chromium},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        assert script.stdout is not None
+        assert script.stderr is not None
+        async with asyncio.timeout(LIMIT):
+            async for said in script.stdout:
+                if said.strip() == b"cut":
+                    wire.down = True
+                    wire.cut(half=half)
+                elif said.strip() == b"mend":
+                    wire.down = False
+            errors = (await script.stderr.read()).decode()
+            assert await script.wait() == 0, errors
 
 
 def test_the_inbox_of_the_page(chromium: str, servers: Servers):

@@ -267,5 +267,30 @@ async def test_memory_is_bounded():
     for room in ("a", "b", "c", "a", "d"):
         await publish(broker, room, room)
     assert broker.forgotten == 1
-    assert (await broker.latest("b", 10, NOW)).offset == 0
+    assert (await broker.latest("b", 10, NOW)).publications == []
     assert (await broker.latest("a", 10, NOW)).offset == 2
+
+
+async def test_a_forgotten_room_goes_on():
+    """A room that was forgotten and begins anew gives out no offset twice, and what was missed meanwhile is told."""
+    broker = MemoryBroker(Delivered(), max_streams=1)
+    await publish(broker, "a", 1, 2, 3)
+    await publish(broker, "b", 1)
+    assert (await broker.after("a", 1, 10, NOW)).complete is False
+    await publish(broker, "a", 4, 5)
+    page = await broker.after("a", 1, 10, NOW)
+    assert (texts(page), page.complete) == ([4, 5], False)
+    assert offsets(page)[0] > 3
+
+
+async def test_a_later_run():
+    """Offsets of a later run start higher: one from before is not complete, whatever was published since."""
+    broker = MemoryBroker(Delivered())
+    broker.begin(1 << 32)
+    assert await broker.latest("a", 10, NOW) == Page([], 1 << 32, complete=True)
+    assert (await broker.after("a", 1, 10, NOW)).complete is False
+    assert (await broker.after("a", 1 << 32, 10, NOW)).complete is True
+    await publish(broker, "a", *range(5))
+    assert offsets(await broker.latest("a", 2, NOW)) == [(1 << 32) + 4, (1 << 32) + 5]
+    assert (await broker.after("a", 1, 10, NOW)).complete is False
+    assert (await broker.after("a", (1 << 32) + 3, 10, NOW)).complete is True

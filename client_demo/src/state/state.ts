@@ -37,7 +37,7 @@ export interface State {
 
 export const initialState: State = {
   me: null,
-  status: { phase: "closed", transport: null, attempt: 0, goodbye: null },
+  status: { phase: "closed", recovered: false, transport: null, attempt: 0, goodbye: null },
   roundTrips: [],
   conversations: [conversation(EVERYONE)],
   current: EVERYONE,

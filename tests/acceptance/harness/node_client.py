@@ -163,6 +163,8 @@ class NodeClient:
         self.reconnect_attempts = 0
         self.events: list[tuple[str, list[Any]]] = []
         self.errors: list[str] = []
+        # Connects and events in the order in which they came: ("connect", sid, recovered) or (event, arguments).
+        self.story: list[tuple[Any, ...]] = []
         self._unread: dict[str, deque[list[Any]]] = defaultdict(deque)
         self._acks: dict[int, asyncio.Future[list[Any]]] = {}
         self._driver = driver
@@ -212,6 +214,10 @@ class NodeClient:
     def reconnect(self) -> None:
         """`socket.connect()`."""
         self._driver.do("connect", c=self.c)
+
+    def authorize(self, auth: Mapping[str, Any]) -> None:
+        """Say something else when it connects the next time."""
+        self._driver.do("authorize", c=self.c, auth=dict(auth))
 
     def lose(self) -> None:
         """Cut the line: no goodbye of any layer."""
@@ -323,6 +329,7 @@ class NodeClient:
         self.connected = True
         self.connects += 1
         self.disconnected = None
+        self.story.append(("connect", self.sid, self.recovered))
 
     def _on_upgrade(self, report: dict[str, Any]) -> None:
         self.transport = report["transport"]
@@ -340,6 +347,7 @@ class NodeClient:
     def _on_event(self, report: dict[str, Any]) -> None:
         args = from_wire(report["args"])
         self.events.append((report["event"], args))
+        self.story.append((report["event"], args))
         self._unread[report["event"]].append(args)
 
     def _on_ack(self, report: dict[str, Any]) -> None:

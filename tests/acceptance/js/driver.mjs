@@ -73,6 +73,9 @@ const commands = {
     const socket = clients.get(c);
     for (let i = 0; i < count; i++) socket.emit(event, { ...payload, message: prefix + i });
   },
+  authorize({ c, auth }) {
+    clients.get(c).auth = auth;
+  },
   connect: ({ c }) => void clients.get(c).connect(),
   disconnect: ({ c }) => void clients.get(c).disconnect(),
   lose: ({ c }) => lose(clients.get(c)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
@@ -21,8 +22,17 @@ from rtserver.transport.uvicorn_ws import DirectWebSocketProtocol
 # The two ways a WebSocket takes through uvicorn: handed straight to the session, or over plain ASGI.
 WAYS = {"direct": DirectWebSocketProtocol, "asgi": "websockets-sansio"}
 
+# What an event ends in for a client that can recover.
+OFFSET = re.compile(r"[0-9a-f]{6}\.[0-9]+\Z")
+
 # Nobody is held, and nothing waits long.
-QUICK: dict[str, Any] = {"recovery": {"grace": 0}, "limits": {"rate": None}, "demo": {"enabled": False}}
+QUICK: dict[str, Any] = {
+    "recovery": {"grace": 0},
+    "limits": {"rate": None},
+    "demo": {"enabled": False},
+    # Offsets of a file go on where its last server left off.
+    "store": {"url": "memory://"},
+}
 
 
 async def eventually(holds: Callable[[], Any], within: float = 5.0) -> None:
@@ -31,6 +41,11 @@ async def eventually(holds: Callable[[], Any], within: float = 5.0) -> None:
     while not holds():
         assert asyncio.get_running_loop().time() < deadline, "it did not come true in time"
         await asyncio.sleep(0.002)
+
+
+def without_offset(args: list[Any]) -> list[Any]:
+    """What is left of an event's arguments when the offset for recovery is taken off."""
+    return args[:-1] if args and isinstance(args[-1], str) and OFFSET.match(args[-1]) else args
 
 
 class Raw:
@@ -85,12 +100,12 @@ class Raw:
         return json.loads((await self.until(f"43{prefix}["))[2 + len(prefix) :])
 
     async def until_event(self, event: str, namespace: str = "") -> list[Any]:
-        """The arguments of the next event of that name."""
+        """The arguments of the next event of that name, without the offset for recovery."""
         prefix = f"42{namespace},[" if namespace else "42["
         while True:
             found = json.loads("[" + (await self.until(prefix))[len(prefix) :])
             if found[0] == event:
-                return found[1:]
+                return without_offset(found[1:])
 
     async def closed(self) -> int | None:
         """Wait for the server to close; the code of its close frame, None without one."""

@@ -126,7 +126,6 @@ def test_settings_without_effect_are_named() -> None:
     assert [sentence.partition(":")[0] for sentence in not_in_effect(config)] == [
         "ingest.kafka",
         "broker.url",
-        "recovery.window",
     ]
 
 
