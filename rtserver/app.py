@@ -127,7 +127,7 @@ class App:
             status_interval=config.webhooks.status_interval,
             stats_interval=config.webhooks.stats_interval,
         )
-        context = Context(self.node, grants, config.limits.rooms_per_client, self.notifications)
+        context = Context(self.node, grants, config.limits.rooms_per_client, self.notifications, access.hooks)
         self._admission = Admission(config.limits.connections, now=0.0)
         self.sio = SocketIoServer(
             self.engine,
