@@ -1,81 +1,29 @@
-"""The composition root: a configuration becomes wired objects and an ASGI application.
-
-The only module that names implementations; everything else is given what it needs.
-"""
+"""The server as one ASGI application: what goes where, and the order of start and stop."""
 
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
-from collections.abc import Collection, Mapping
-from functools import lru_cache
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter
-
-from rtserver.access import Access
-from rtserver.announcements import Announcer
 from rtserver.api import routes
-from rtserver.api.bodies import Reader
-from rtserver.api.credentials import Keys, Owners
-from rtserver.api.inboxes import inboxes
-from rtserver.api.notifications import own
-from rtserver.api.notify import notify
-from rtserver.api.tokens import tokens
-from rtserver.auth.grants import EVERYBODY, Grants
-from rtserver.away import Away
-from rtserver.broker.base import Retention
-from rtserver.broker.memory import MemoryBroker
-from rtserver.config import schema
+from rtserver.assembly import Assembly
 from rtserver.config.check import problems
 from rtserver.config.load import ConfigError, load
 from rtserver.config.schema import Config
-from rtserver.credentials import Credentials
-from rtserver.fanout import Fanout, Message
-from rtserver.gateway.admission import Admission
-from rtserver.gateway.formats import json_format
-from rtserver.gateway.handshake import Handshake
 from rtserver.gateway.lobby import OnConnect
-from rtserver.gateway.members import Members
-from rtserver.gateway.recovery import Recovery
-from rtserver.gateway.socketio import SocketIoServer
-from rtserver.handlers.base import Context
-from rtserver.keeper import Keeper
-from rtserver.node import Node
-from rtserver.notifications import Notifications
 from rtserver.protocol.errors import SERVER_DRAINING, SERVER_ERROR, TOO_MANY_CONNECTIONS, RtError
-from rtserver.protocol.identifiers import Clock
-from rtserver.reports import Reporter
-from rtserver.rooms.stream import Publication
-from rtserver.rooms.tape import Tape
-from rtserver.roster import Roster
-from rtserver.router import Router
 from rtserver.store.base import StoreError
-from rtserver.store.database import Database
-from rtserver.store.lives import SqlLives
-from rtserver.store.notifications import SqlInbox
-from rtserver.store.outbox import SqlOutbox
-from rtserver.store.revocations import SqlRevocations
 from rtserver.telemetry import log
-from rtserver.telemetry.metrics import Metrics
-from rtserver.transport.engine import EngineServer
-from rtserver.transport.lane import LaneLimits
-from rtserver.transport.outbound import Outbound
 from rtserver.transport.requests import Denial, Receive, Scope, Send, deny
-from rtserver.vitals import Vitals
-from rtserver.webhooks.dispatcher import Dispatcher, Settings
-from rtserver.webhooks.targets import Bundling, Target
 
 _log = log.logger("app")
 
 # Offsets of a run start at a multiple of this, so that one from an earlier run is never taken for one of ours. What
 # JavaScript counts exactly is enough for two million runs.
 OFFSETS_PER_RUN = 1 << 32
-
-# What the log for recovery may hold in all, in bytes.
-MAX_TAPE = 64 * 1024 * 1024
 
 # How long a server that stops goes on delivering webhooks, in seconds; what is left is delivered after the next start.
 LAST_DELIVERIES = 3.0
@@ -92,59 +40,16 @@ class App:
         self.draining = False
         # Somebody else's process, until `rtserver.server` says that it is ours.
         self.logs_for_itself = True
-        self.metrics = Metrics()
-        self.engine = _engine(config)
-        self.engine.admit = self._admit
-        fanout = Fanout(_tape(config), json_format("/", offsets=True))
-        grants = Grants(config.rooms)
-        clock = Clock()
-        self._database = Database(config.store.url)
+        self._parts = parts = Assembly(config)
+        self.sio, self.node, self.engine = parts.sio, parts.node, parts.engine
+        self.metrics, self.webhooks = parts.metrics, parts.webhooks
         self._opening = asyncio.Lock()
-        self.webhooks = _webhooks(config, self._database, clock, self.metrics)
-        self._broker = _broker(fanout, self.metrics)
-        reporter = Reporter(self.webhooks.emitter)
-        self._access = access = Access(config)
-        self._revocations = SqlRevocations(self._database)
-        self.node = _node(
-            config,
-            fanout,
-            self._broker,
-            grants,
-            clock,
-            self.metrics,
-            reporter,
-            access.credentials,
-            self._revocations,
-        )
-        inbox, retention = SqlInbox(self._database), config.notifications.retention
-        self._keeper = Keeper(inbox, retention.max_age, retention.max_count)
-        self.notifications = _notifications(config, self.node, inbox, self._keeper, reporter)
-        self.vitals = Vitals(
-            self.webhooks.emitter,
-            self.metrics,
-            connections=lambda: self.node.connections,
-            rooms=lambda: len(self.node.registry),
-            status_interval=config.webhooks.status_interval,
-            stats_interval=config.webhooks.stats_interval,
-        )
-        context = Context(self.node, grants, config.limits.rooms_per_client, self.notifications, access.hooks)
-        self._admission = Admission(config.limits.connections, now=0.0)
-        self.sio = SocketIoServer(
-            self.engine,
-            self.node,
-            Router(context, config.limits),
-            Members(fanout, self.node.away),
-            Handshake(config.auth.mode, access.credentials, access.hooks),
-            self._admission,
-            # A client that is given too much at once would be cut for it, and come back for more.
-            Recovery(context, config.engine.send_buffer.max_bytes // 2),
-            config.engine.connect_timeout,
-        )
+        self.engine.admit = self._admit
         self._path = "/" + config.engine.path.strip("/")
         self._http = routes.build(
             unready=self._unready,
             demo=config.demo.enabled,
-            resources=_resources(config, self.notifications, self.node),
+            resources=parts.resources(),
             origins=self.engine.origins,
         )
 
@@ -158,7 +63,7 @@ class App:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
             return
-        denial = self._access.examine(scope)
+        denial = self._parts.access.examine(scope)
         if denial is not None:
             await self._turn_away(denial, scope, receive, send)
         elif scope["path"].rstrip("/") == self._path:
@@ -178,7 +83,7 @@ class App:
     async def drain(self, spread: float, step: float = 0.05) -> None:
         """Close every transport, in batches over *spread* seconds, so that the clients come back elsewhere."""
         self.draining = True
-        self.vitals.stop()
+        self._parts.vitals.stop()
         sessions = list(self.engine.sockets.values())
         batch = max(10, -(-len(sessions) // max(1, round(spread / step))))
         farewell = RtError(SERVER_DRAINING, "the server is stopping")
@@ -207,31 +112,31 @@ class App:
             await self._open_store()
         except StoreError as error:
             _log.error("the store cannot be opened", why=str(error))
-            self._keeper.healthy = False
-        self._broker.begin(self._first_offset())
+            self._parts.keeper.healthy = False
+        self._parts.broker.begin(self._first_offset())
         await self.webhooks.start(self._open_store, self.node)
-        self._keeper.start(self._open_store)
-        self.vitals.start()
-        self._access.start()
+        self._parts.keeper.start(self._open_store)
+        self._parts.vitals.start()
+        self._parts.access.start()
 
     async def _stop(self) -> None:
-        self.vitals.stop()
+        self._parts.vitals.stop()
         self.node.close()
         await self.webhooks.stop(LAST_DELIVERIES)
-        await self._keeper.stop()
-        await self._database.close()
-        await self._access.close()
+        await self._parts.keeper.stop()
+        await self._parts.database.close()
+        await self._parts.access.close()
         await self.sio.shutdown()
 
     async def _open_store(self) -> None:
         async with self._opening:
-            if not self._database.is_open:
-                await self._database.open()
-                await self.node.credentials.load(self._revocations)
+            if not self._parts.database.is_open:
+                await self._parts.database.open()
+                await self.node.credentials.load(self._parts.revocations)
 
     def _first_offset(self) -> int:
         """Return where offsets of this run begin: higher than any that an earlier run gave out, if that is known."""
-        runs = self._database.openings
+        runs = self._parts.database.openings
         return runs * OFFSETS_PER_RUN if runs is not None else int(time.time() * 1_000_000)
 
     def _unready(self) -> RtError | None:
@@ -239,7 +144,7 @@ class App:
             return RtError(SERVER_DRAINING, "the server is stopping")
         if not self.webhooks.healthy:
             return RtError(SERVER_ERROR, "the store cannot be written: webhooks wait in memory")
-        if not self._keeper.healthy:
+        if not self._parts.keeper.healthy:
             return RtError(
                 SERVER_ERROR, "the store cannot be written: inboxes can be neither filled nor read"
             )
@@ -248,7 +153,7 @@ class App:
     def _admit(self, scope: Scope) -> Denial | None:
         if self.draining:
             return _unavailable(RtError(SERVER_DRAINING, "the server is stopping"), 1)
-        wait = self._admission.knock(asyncio.get_running_loop().time())
+        wait = self._parts.admission.knock(asyncio.get_running_loop().time())
         if wait:
             self.metrics.refused["accept_rate"] += 1
             return _unavailable(RtError(TOO_MANY_CONNECTIONS, "too many connections at once"), wait)
@@ -266,128 +171,6 @@ def create_app(source: str | Path | Mapping[str, Any] | Config | None = None) ->
     if found:
         raise ConfigError(found)
     return App(source)
-
-
-def _engine(config: Config) -> EngineServer:
-    engine = config.engine
-    return EngineServer(
-        limits=LaneLimits(engine.send_buffer.max_bytes, engine.send_buffer.stall),
-        ping_interval=engine.ping_interval,
-        ping_timeout=engine.ping_timeout,
-        max_http_buffer_size=engine.max_payload,
-        transports=list(engine.transports),
-        cors_allowed_origins=list(config.cors.allowed_origins),
-    )
-
-
-def _webhooks(config: Config, database: Database, clock: Clock, metrics: Metrics) -> Dispatcher:
-    webhooks = config.webhooks
-    return Dispatcher(
-        [_target(target) for target in webhooks.targets],
-        SqlOutbox(database),
-        SqlLives(database),
-        clock,
-        metrics,
-        Settings(
-            node=config.server.name or socket.gethostname(),
-            wait_for_commit=webhooks.ack == "committed" and database.durable,
-            max_events=webhooks.queue.max_events,
-            drop_oldest=webhooks.queue.overflow == "drop_oldest",
-            lease=config.broker.lease,
-        ),
-    )
-
-
-def _target(target: schema.Target) -> Target:
-    batch = target.batch
-    return Target(
-        target.name,
-        target.url,
-        secrets=[secret.get_secret_value() for secret in target.secrets],
-        events=target.events,
-        rooms=target.rooms,
-        bundling=Bundling(batch.max_events, batch.max_wait) if batch is not None else None,
-        timeout=target.timeout,
-        concurrency=target.concurrency,
-        schedule=target.retry.schedule,
-        jitter=target.retry.jitter,
-        headers=target.headers,
-    )
-
-
-def _broker(fanout: Fanout, metrics: Metrics) -> MemoryBroker:
-    form = json_format("/", offsets=fanout.tape is not None)
-
-    def deliver(room: str | None, publication: Publication, skip: Collection[str]) -> int:
-        message = Message(publication.event, publication.payload)
-        # What nobody hears now is heard from the history: it must be sound as well.
-        fanout.stamp(message)
-        message.encoded(form)
-        recipients = fanout.deliver(room, message, skip)
-        metrics.deliveries += recipients
-        return recipients
-
-    return MemoryBroker(deliver)
-
-
-def _node(
-    config: Config,
-    fanout: Fanout,
-    broker: MemoryBroker,
-    grants: Grants,
-    clock: Clock,
-    metrics: Metrics,
-    reporter: Reporter,
-    credentials: Credentials,
-    revocations: SqlRevocations,
-) -> Node:
-    @lru_cache(maxsize=4096)
-    def retention(room: str | None) -> Retention:
-        history = grants.policy(room if room is not None else EVERYBODY).history
-        return Retention(history.size, history.ttl)
-
-    return Node(
-        Roster(),
-        fanout,
-        broker,
-        retention,
-        clock,
-        metrics,
-        reporter=reporter,
-        announcer=Announcer(fanout, config.announce, lambda room: grants.policy(room).presence, clock),
-        grace=config.recovery.grace if config.recovery.enabled else 0.0,
-        away=Away(fanout.tape, config.recovery.window),
-        credentials=credentials,
-        revocations=revocations,
-    )
-
-
-def _tape(config: Config) -> Tape[Outbound] | None:
-    """Return the log for recovery. It keeps what a client missed from before its line was known to be cut."""
-    recovery, engine = config.recovery, config.engine
-    if not (recovery.enabled and recovery.window):
-        return None
-    unnoticed = engine.ping_interval + engine.ping_timeout + engine.send_buffer.stall
-    return Tape(recovery.max_messages, MAX_TAPE, recovery.window + unnoticed)
-
-
-def _notifications(
-    config: Config, node: Node, inbox: SqlInbox, keeper: Keeper, reporter: Reporter
-) -> Notifications:
-    size, trusting = config.limits.message_size, config.auth.mode == "none"
-    return Notifications(node, inbox, keeper, reporter, size, trusting=trusting)
-
-
-def _resources(config: Config, notifications: Notifications, node: Node) -> list[APIRouter]:
-    keys = Keys([key.get_secret_value() for key in config.api.keys], open_to_all=config.auth.mode == "none")
-    reader = Reader(config.engine.max_payload)
-    verify = node.credentials.verify if config.auth.mode != "none" else None
-    return [
-        notify(notifications, keys, reader),
-        inboxes(notifications, keys, reader),
-        own(notifications, Owners(verify), reader),
-        tokens(node, keys, reader),
-    ]
 
 
 def _unavailable(error: RtError, wait: int) -> Denial:

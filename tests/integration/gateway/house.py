@@ -233,9 +233,9 @@ class House:
             "rooms": list(node.registry),
             "everybody": fanout._everybody,
             "audiences": fanout._rooms,
-            "admission": app._admission._total,
-            "users": app._admission._users,
-            "addresses": app._admission._ips,
+            "admission": app._parts.admission._total,
+            "users": app._parts.admission._users,
+            "addresses": app._parts.admission._ips,
             "jobs": busy,
         }
         return {name: what for name, what in left.items() if what}

@@ -1,0 +1,224 @@
+"""The composition root: a configuration becomes wired objects.
+
+The only module that names implementations; everything else is given what it needs.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Collection
+from functools import lru_cache
+
+from fastapi import APIRouter
+
+from rtserver.access import Access
+from rtserver.announcements import Announcer
+from rtserver.api.bodies import Reader
+from rtserver.api.credentials import Keys, Owners
+from rtserver.api.inboxes import inboxes
+from rtserver.api.notifications import own
+from rtserver.api.notify import notify
+from rtserver.api.tokens import tokens
+from rtserver.auth.grants import EVERYBODY, Grants
+from rtserver.away import Away
+from rtserver.broker.base import Retention
+from rtserver.broker.memory import MemoryBroker
+from rtserver.config import schema
+from rtserver.config.schema import Config
+from rtserver.fanout import Fanout, Message
+from rtserver.gateway.admission import Admission
+from rtserver.gateway.formats import json_format
+from rtserver.gateway.handshake import Handshake
+from rtserver.gateway.members import Members
+from rtserver.gateway.recovery import Recovery
+from rtserver.gateway.socketio import SocketIoServer
+from rtserver.handlers.base import Context
+from rtserver.keeper import Keeper
+from rtserver.node import Node
+from rtserver.notifications import Notifications
+from rtserver.protocol.identifiers import Clock
+from rtserver.reports import Reporter
+from rtserver.rooms.stream import Publication
+from rtserver.rooms.tape import Tape
+from rtserver.roster import Roster
+from rtserver.router import Router
+from rtserver.store.database import Database
+from rtserver.store.lives import SqlLives
+from rtserver.store.notifications import SqlInbox
+from rtserver.store.outbox import SqlOutbox
+from rtserver.store.revocations import SqlRevocations
+from rtserver.telemetry.metrics import Metrics
+from rtserver.transport.engine import EngineServer
+from rtserver.transport.lane import LaneLimits
+from rtserver.transport.outbound import Outbound
+from rtserver.vitals import Vitals
+from rtserver.webhooks.dispatcher import Dispatcher, Settings
+from rtserver.webhooks.targets import Bundling, Target
+
+# What the log for recovery may hold in all, in bytes.
+MAX_TAPE = 64 * 1024 * 1024
+
+
+class Assembly:
+    """Every part of a server, made from *config* and wired, bottom up. Nothing runs yet, and nothing is open."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.metrics = Metrics()
+        self.clock = Clock()
+        self.database = Database(config.store.url)
+        self.revocations = SqlRevocations(self.database)
+        self.access = Access(config)
+        self.grants = Grants(config.rooms)
+        self.engine = _engine(config)
+        self.admission = Admission(config.limits.connections, now=0.0)
+        self.fanout = Fanout(_tape(config), json_format("/", offsets=True))
+        self.broker = _broker(self.fanout, self.metrics)
+        self.webhooks = self._webhooks()
+        self.reporter = Reporter(self.webhooks.emitter)
+        self.node = self._node()
+        inbox, retention = SqlInbox(self.database), config.notifications.retention
+        self.keeper = Keeper(inbox, retention.max_age, retention.max_count)
+        self.notifications = Notifications(
+            self.node,
+            inbox,
+            self.keeper,
+            self.reporter,
+            config.limits.message_size,
+            trusting=config.auth.mode == "none",
+        )
+        self.vitals = Vitals(
+            self.webhooks.emitter,
+            self.metrics,
+            connections=lambda: self.node.connections,
+            rooms=lambda: len(self.node.registry),
+            status_interval=config.webhooks.status_interval,
+            stats_interval=config.webhooks.stats_interval,
+        )
+        self.context = Context(
+            self.node, self.grants, config.limits.rooms_per_client, self.notifications, self.access.hooks
+        )
+        self.sio = self._sio()
+
+    def resources(self) -> list[APIRouter]:
+        """Return the HTTP API, a router per resource."""
+        config, node = self.config, self.node
+        open_to_all = config.auth.mode == "none"
+        keys = Keys([key.get_secret_value() for key in config.api.keys], open_to_all=open_to_all)
+        reader = Reader(config.engine.max_payload)
+        verify = None if open_to_all else node.credentials.verify
+        return [
+            notify(self.notifications, keys, reader),
+            inboxes(self.notifications, keys, reader),
+            own(self.notifications, Owners(verify), reader),
+            tokens(node, keys, reader),
+        ]
+
+    def _webhooks(self) -> Dispatcher:
+        webhooks = self.config.webhooks
+        return Dispatcher(
+            [_target(target) for target in webhooks.targets],
+            SqlOutbox(self.database),
+            SqlLives(self.database),
+            self.clock,
+            self.metrics,
+            Settings(
+                node=self.config.server.name or socket.gethostname(),
+                wait_for_commit=webhooks.ack == "committed" and self.database.durable,
+                max_events=webhooks.queue.max_events,
+                drop_oldest=webhooks.queue.overflow == "drop_oldest",
+                lease=self.config.broker.lease,
+            ),
+        )
+
+    def _node(self) -> Node:
+        config, grants = self.config, self.grants
+
+        @lru_cache(maxsize=4096)
+        def retention(room: str | None) -> Retention:
+            history = grants.policy(room if room is not None else EVERYBODY).history
+            return Retention(history.size, history.ttl)
+
+        return Node(
+            Roster(),
+            self.fanout,
+            self.broker,
+            retention,
+            self.clock,
+            self.metrics,
+            reporter=self.reporter,
+            announcer=Announcer(
+                self.fanout, config.announce, lambda room: grants.policy(room).presence, self.clock
+            ),
+            grace=config.recovery.grace if config.recovery.enabled else 0.0,
+            away=Away(self.fanout.tape, config.recovery.window),
+            credentials=self.access.credentials,
+            revocations=self.revocations,
+        )
+
+    def _sio(self) -> SocketIoServer:
+        config = self.config
+        return SocketIoServer(
+            self.engine,
+            self.node,
+            Router(self.context, config.limits),
+            Members(self.fanout, self.node.away),
+            Handshake(config.auth.mode, self.access.credentials, self.access.hooks),
+            self.admission,
+            # A client that is given too much at once would be cut for it, and come back for more.
+            Recovery(self.context, config.engine.send_buffer.max_bytes // 2),
+            config.engine.connect_timeout,
+        )
+
+
+def _engine(config: Config) -> EngineServer:
+    engine = config.engine
+    return EngineServer(
+        limits=LaneLimits(engine.send_buffer.max_bytes, engine.send_buffer.stall),
+        ping_interval=engine.ping_interval,
+        ping_timeout=engine.ping_timeout,
+        max_http_buffer_size=engine.max_payload,
+        transports=list(engine.transports),
+        cors_allowed_origins=list(config.cors.allowed_origins),
+    )
+
+
+def _target(target: schema.Target) -> Target:
+    batch = target.batch
+    return Target(
+        target.name,
+        target.url,
+        secrets=[secret.get_secret_value() for secret in target.secrets],
+        events=target.events,
+        rooms=target.rooms,
+        bundling=Bundling(batch.max_events, batch.max_wait) if batch is not None else None,
+        timeout=target.timeout,
+        concurrency=target.concurrency,
+        schedule=target.retry.schedule,
+        jitter=target.retry.jitter,
+        headers=target.headers,
+    )
+
+
+def _broker(fanout: Fanout, metrics: Metrics) -> MemoryBroker:
+    form = json_format("/", offsets=fanout.tape is not None)
+
+    def deliver(room: str | None, publication: Publication, skip: Collection[str]) -> int:
+        message = Message(publication.event, publication.payload)
+        # What nobody hears now is heard from the history: it must be sound as well.
+        fanout.stamp(message)
+        message.encoded(form)
+        recipients = fanout.deliver(room, message, skip)
+        metrics.deliveries += recipients
+        return recipients
+
+    return MemoryBroker(deliver)
+
+
+def _tape(config: Config) -> Tape[Outbound] | None:
+    """Return the log for recovery. It keeps what a client missed from before its line was known to be cut."""
+    recovery, engine = config.recovery, config.engine
+    if not (recovery.enabled and recovery.window):
+        return None
+    unnoticed = engine.ping_interval + engine.ping_timeout + engine.send_buffer.stall
+    return Tape(recovery.max_messages, MAX_TAPE, recovery.window + unnoticed)
