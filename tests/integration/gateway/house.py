@@ -25,7 +25,7 @@ WAYS = {"direct": DirectWebSocketProtocol, "asgi": "websockets-sansio"}
 QUICK: dict[str, Any] = {"recovery": {"grace": 0}, "limits": {"rate": None}, "demo": {"enabled": False}}
 
 
-async def eventually(holds: Callable[[], Any], within: float = 5.0) -> None:
+async def eventually(holds: Callable[[], Any], within: float = 30.0) -> None:
     """Wait until *holds* returns something true; fail when it does not in time."""
     deadline = asyncio.get_running_loop().time() + within
     while not holds():
@@ -46,7 +46,7 @@ class Raw:
         for frame in frames:
             await self.connection.send(frame)
 
-    async def receive(self, within: float = 5.0) -> str | bytes:
+    async def receive(self, within: float = 30.0) -> str | bytes:
         """The next frame that is no ping."""
         while True:
             async with asyncio.timeout(within):
@@ -228,7 +228,7 @@ class House:
     async def empty(self) -> None:
         """Wait until nothing of anybody is left."""
         with contextlib.suppress(AssertionError):
-            await eventually(lambda: not self.leftovers(), within=3.0)
+            await eventually(lambda: not self.leftovers(), within=30.0)
         assert self.leftovers() == {}
 
     async def close(self) -> None:
