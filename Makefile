@@ -4,6 +4,7 @@
 PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11
 CONFIG ?= config.yaml
 ARGS ?=
+WORKERS ?= 4
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -49,13 +50,13 @@ pages: $(WEB)
 
 # --- tests -----------------------------------------------------------------------------------------------------------
 
-# In this order, and pytest's summary is the last line.
+# In this order, and pytest's summary is the last line. Most tests wait more than they work: more workers than cores.
 test: lint test-pages test-python
 
 test-python: $(INSTALLED) $(WEB) $(NPM_INSTALLED)
 	@tools/need.sh chromium
 	@echo "pytest"
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal $(ARGS)
 
 test-pages: client_demo/node_modules/.installed
 	@echo "client_demo: npm test"

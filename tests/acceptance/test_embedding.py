@@ -137,7 +137,7 @@ async def test_the_rooms_work(app: Server, node: Node, transports: str):
     assert [p["message"] for p in await bob.take("broadcast", 200)] == [str(n) for n in range(200)]
     check_refusal(await ada.emit("nonsense"), "unknown_event")
     ada.disconnect()
-    assert (await bob.next("user_left", timeout=2.5))["client_id"] == who
+    assert (await bob.next("user_left"))["client_id"] == who
 
 
 async def test_health(app: Server):
@@ -346,7 +346,7 @@ async def test_disconnect(app: Server, node: Node):
             assert await tab.until_disconnected() == "io server disconnect"
         assert await bare.until_closed(5) is not None or bare.connection.state.name == "CLOSED"
         assert "41" in bare.seen
-    left = await witness.next("user_left", timeout=2.5)
+    left = await witness.next("user_left")
     assert left["client_id"] == who
     await witness.none("user_left")
 

@@ -42,7 +42,7 @@ async def test_goodbye(server: Server, node: Node, transports: str):
     ada = await node.member(server.url, room, unique("ada"), transports=transports)
     bob = await node.member(server.url, room, who, transports=transports)
     bob.disconnect()
-    left = check_event("user_left", await ada.next("user_left", timeout=2.5))
+    left = check_event("user_left", await ada.next("user_left", timeout=4.5))
     assert (left["room"], left["client_id"], left["count"]) == (room, who, 1)
     assert check_ack("presence", await ada.emit("presence", {"room": room}))["count"] == 1
 
@@ -57,7 +57,7 @@ async def test_goodbye_leaves_every_room(server: Server, node: Node):
         check_ack("join", await ada.emit("join", {"room": room}))
         check_ack("join", await bob.emit("join", {"room": room}))
     bob.disconnect()
-    left = await ada.take("user_left", len(rooms), timeout=2.5)
+    left = await ada.take("user_left", len(rooms), timeout=4.5)
     assert sorted(payload["room"] for payload in left) == sorted(rooms)
     await ada.none("user_left")
 

@@ -95,7 +95,7 @@ async def test_goodbye(server: Server, node: Node, kinds: list[str]):
     ada = await node.member(server.url, room, unique("js"))
     async with connected(server.url, who, kinds) as client:
         check_ack("join", await client.emit("join", {"room": room}))
-    left = await ada.next("user_left", timeout=2.5)
+    left = await ada.next("user_left", timeout=4.5)
     assert left["client_id"] == who
 
 

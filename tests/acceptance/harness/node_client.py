@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent.parent / "js"
-LIMIT = 10.0  # how long something may take before that is a failure; never used to wait for "long enough"
+LIMIT = 30.0  # how long something may take before that is a failure; never used to wait for "long enough"
 
 TRANSPORTS: dict[str, list[str]] = {
     "websocket": ["websocket"],

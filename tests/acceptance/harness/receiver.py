@@ -22,6 +22,8 @@ from typing import Any, Literal
 
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
+from tests.ports import free_port
+
 from .node_client import LIMIT
 
 SECRET = "whsec_" + "c2VjcmV0LW9mLXRoZS1hY2NlcHRhbmNlLXRlc3RzLTE="
@@ -124,7 +126,7 @@ class Receiver:
         self._writers: set[asyncio.StreamWriter] = set()
         self._handlers: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
-        self._socket: socket.socket | None = self._bound(0)
+        self._socket: socket.socket | None = self._bound(free_port())
         self.port: int = self._socket.getsockname()[1]
         self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}/hooks"
         self._loop = asyncio.new_event_loop()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import socket
 import subprocess
 import sys
 import threading
@@ -16,8 +15,10 @@ from typing import Any
 
 import yaml
 
-START_LIMIT = 20.0
-STOP_LIMIT = 15.0
+from tests.ports import free_port
+
+START_LIMIT = 60.0
+STOP_LIMIT = 30.0
 
 # Quiet limits and a quick goodbye, so that a test meets the one limit it is about.
 COMMON: dict[str, Any] = {
@@ -39,13 +40,6 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def free_port() -> int:
-    """A port of the loopback interface that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def command() -> list[str]:
     """How the `rtserver` of this environment is called."""
     script = Path(sys.executable).with_name("rtserver")
@@ -58,7 +52,7 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def run_command(
-    *args: str, cwd: Path, env: Mapping[str, str] | None = None, timeout: float = 20.0
+    *args: str, cwd: Path, env: Mapping[str, str] | None = None, timeout: float = 60.0
 ) -> subprocess.CompletedProcess[str]:
     """Run `rtserver ARGS` to its end."""
     return subprocess.run(

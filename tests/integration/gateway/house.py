@@ -35,7 +35,7 @@ QUICK: dict[str, Any] = {
 }
 
 
-async def eventually(holds: Callable[[], Any], within: float = 5.0) -> None:
+async def eventually(holds: Callable[[], Any], within: float = 30.0) -> None:
     """Wait until *holds* returns something true; fail when it does not in time."""
     deadline = asyncio.get_running_loop().time() + within
     while not holds():
@@ -61,7 +61,7 @@ class Raw:
         for frame in frames:
             await self.connection.send(frame)
 
-    async def receive(self, within: float = 5.0) -> str | bytes:
+    async def receive(self, within: float = 30.0) -> str | bytes:
         """The next frame that is no ping."""
         while True:
             async with asyncio.timeout(within):
@@ -243,7 +243,7 @@ class House:
     async def empty(self) -> None:
         """Wait until nothing of anybody is left."""
         with contextlib.suppress(AssertionError):
-            await eventually(lambda: not self.leftovers(), within=3.0)
+            await eventually(lambda: not self.leftovers(), within=30.0)
         assert self.leftovers() == {}
 
     async def close(self) -> None:

@@ -22,6 +22,8 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook
 
+from tests.ports import free_port
+
 ROOT = Path(__file__).resolve().parents[3]
 RECEIVERS = ROOT / "client_demo" / "receivers"
 COMMANDS = {"python": [sys.executable, "receive.py"], "node": ["node", "receive.mjs"]}
@@ -83,9 +85,7 @@ class Receiver:
         self.secret = secret
         self.stdout: list[str] = []
         self.stderr: list[str] = []
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         self._process = subprocess.Popen(
             [*command, str(self.port)],
             cwd=RECEIVERS,

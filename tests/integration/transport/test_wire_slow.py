@@ -35,7 +35,7 @@ async def _gone(stand: Stand, peer: WebSocket, tasks: int) -> None:
     await eventually(lambda: len(asyncio.all_tasks()) == tasks)
     if stand.way == DIRECT:
         await eventually(lambda: stand.connections == 0)
-        await asyncio.wait_for(stand.server.shutdown(), 1)
+        await asyncio.wait_for(stand.server.shutdown(), 4)
     peer.hang_up()
 
 

@@ -19,7 +19,7 @@ from tests.integration.transport.wire_client import Poller, WebSocket
 DIRECT, ASGI = "direct", "asgi"
 
 
-async def eventually(holds: Callable[[], Any], within: float = 5.0) -> None:
+async def eventually(holds: Callable[[], Any], within: float = 30.0) -> None:
     """Wait until *holds* returns something true; fail when it does not in time."""
     deadline = asyncio.get_running_loop().time() + within
     while not holds():  # a condition on the outside of several layers, none of which has an event

@@ -336,7 +336,7 @@ class TestTls:
 
     async def test_plain_where_tls_is_meant(self, receiver: Receiver) -> None:
         """A server that does not speak TLS is an error."""
-        async with sending(receiver.url.replace("http:", "https:")) as sender:
+        async with sending(receiver.url.replace("http:", "https:"), timeout=2) as sender:
             answer = await attempt(sender)
         assert answer.status is None
         # asyncio's start_tls forgets a connection whose handshake fails, and complains of it later on.

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtserver.webhooks.events import batch_body, event_body, ordering_keys
+from tests.names import named
 
 WHEN = "2026-11-22T10:08:49.300Z"
 JSON = st.recursive(
@@ -49,7 +50,7 @@ def test_an_event(data: dict[str, Any]) -> None:
         ("half \ud800 a pair", "half \ufffd a pair"),
         ({1: 2**70, None: b"x", 1.5: (1, "ü")}, {"1": 2**70, "null": "eA==", "1.5": [1, "ü"]}),
     ],
-    ids=repr,
+    ids=named,
 )
 def test_what_json_has_no_word_for(value: Any, shown: Any) -> None:
     """Binary data is base64, keys are text, and what is no number is null."""
@@ -57,7 +58,7 @@ def test_what_json_has_no_word_for(value: Any, shown: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [object(), {1, 2}, {"a": ValueError}, {b"k": 1}, [2**70, object()]], ids=repr
+    "value", [object(), {1, 2}, {"a": ValueError}, {b"k": 1}, [2**70, object()]], ids=named
 )
 def test_what_cannot_be_said(value: Any) -> None:
     """What has no form in JSON is a TypeError."""
