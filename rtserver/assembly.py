@@ -6,7 +6,7 @@ The only module that names implementations; everything else is given what it nee
 from __future__ import annotations
 
 import socket
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import lru_cache
 
 from fastapi import APIRouter
@@ -37,6 +37,7 @@ from rtserver.keeper import Keeper
 from rtserver.node import Node
 from rtserver.notifications import Notifications
 from rtserver.protocol.identifiers import Clock
+from rtserver.publishing import Publishing
 from rtserver.reports import Reporter
 from rtserver.rooms.stream import Publication
 from rtserver.rooms.tape import Tape
@@ -73,7 +74,7 @@ class Assembly:
         self.engine = _engine(config)
         self.admission = Admission(config.limits.connections, now=0.0)
         self.fanout = Fanout(_tape(config), json_format("/", offsets=True))
-        self.broker = _broker(self.fanout, self.metrics)
+        self.broker = _broker(self.fanout, self._hand_out)
         self.webhooks = self._webhooks()
         self.reporter = Reporter(self.webhooks.emitter)
         self.node = self._node()
@@ -87,6 +88,7 @@ class Assembly:
             config.limits.message_size,
             trusting=config.auth.mode == "none",
         )
+        self.publishing = Publishing(self.node, config.limits.message_size)
         self.vitals = Vitals(
             self.webhooks.emitter,
             self.metrics,
@@ -113,6 +115,10 @@ class Assembly:
             own(self.notifications, Owners(verify), reader),
             tokens(node, keys, reader),
         ]
+
+    def _hand_out(self, stream: str | None, message: Message, skip: Collection[str]) -> int:
+        # The node is made after its broker.
+        return self.node.hand_out(stream, message, skip)
 
     def _webhooks(self) -> Dispatcher:
         webhooks = self.config.webhooks
@@ -200,7 +206,7 @@ def _target(target: schema.Target) -> Target:
     )
 
 
-def _broker(fanout: Fanout, metrics: Metrics) -> MemoryBroker:
+def _broker(fanout: Fanout, hand_out: Callable[[str | None, Message, Collection[str]], int]) -> MemoryBroker:
     form = json_format("/", offsets=fanout.tape is not None)
 
     def deliver(room: str | None, publication: Publication, skip: Collection[str]) -> int:
@@ -208,9 +214,7 @@ def _broker(fanout: Fanout, metrics: Metrics) -> MemoryBroker:
         # What nobody hears now is heard from the history: it must be sound as well.
         fanout.stamp(message)
         message.encoded(form)
-        recipients = fanout.deliver(room, message, skip)
-        metrics.deliveries += recipients
-        return recipients
+        return hand_out(room, message, skip)
 
     return MemoryBroker(deliver)
 

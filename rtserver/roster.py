@@ -37,6 +37,10 @@ class Roster:
             del self._by_id[client.client_id]
         return True
 
+    def get(self, sid: str) -> Client | None:
+        """Return the connection of that sid."""
+        return self._by_sid.get(sid)
+
     def of(self, client_id: str) -> list[Client]:
         """Return the connections of a client_id."""
         return list(self._by_id.get(client_id, {}).values())

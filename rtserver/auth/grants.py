@@ -9,10 +9,8 @@ from typing import Protocol
 from rtserver.auth.claims import Identity
 from rtserver.config.schema import RoomPolicy
 from rtserver.protocol.errors import FORBIDDEN, NOT_A_MEMBER, RtError
+from rtserver.protocol.names import RESERVED_PREFIXES
 from rtserver.rooms.patterns import Patterns
-
-# Room names that the server uses itself.
-RESERVED_PREFIXES = ("user:", "topic:", "sid:")
 
 # The name under which policies see the stream of messages to everybody; no room can have it.
 EVERYBODY = ""

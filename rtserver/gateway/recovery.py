@@ -20,7 +20,7 @@ from rtserver.gateway.handshake import Introduction
 from rtserver.gateway.members import MAIN, Members
 from rtserver.handlers.base import Context, check_space
 from rtserver.protocol.errors import RtError
-from rtserver.protocol.notices import TOPIC
+from rtserver.protocol.names import TOPIC
 from rtserver.transport.outbound import Outbound
 
 _DIGEST = 18

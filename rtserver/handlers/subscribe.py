@@ -7,7 +7,8 @@ from typing import Any
 from rtserver.client import Client
 from rtserver.handlers.base import Context
 from rtserver.protocol.errors import TOO_MANY_ROOMS, RtError
-from rtserver.protocol.notices import TOPIC, Subscribe, topic_stream
+from rtserver.protocol.names import TOPIC
+from rtserver.protocol.notices import Subscribe, topic_stream
 
 
 async def subscribe(context: Context, client: Client, request: Subscribe) -> dict[str, Any]:

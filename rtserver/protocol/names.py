@@ -17,6 +17,10 @@ RESERVED_EVENTS = frozenset(
     {"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"}
 )
 
+# What goes to one user, to a topic or to one connection has streams of these names; no room is called so.
+USER, TOPIC, SID = "user:", "topic:", "sid:"
+RESERVED_PREFIXES = (USER, TOPIC, SID)
+
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _REFUSED_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
@@ -75,3 +79,10 @@ def publishable_event(name: str) -> str:
     if name in RESERVED_EVENTS:
         raise ValueError(f"{name!r} is reserved by Socket.IO")
     return normal_name(name)
+
+
+def room_name(name: str) -> str:
+    """Return *name*, which is a name, when it may be a room's; raise `ValueError` when the server needs it itself."""
+    if name.startswith(RESERVED_PREFIXES):
+        raise ValueError(f"names that begin with {name.partition(':')[0]}: are the server's own")
+    return name

@@ -10,9 +10,7 @@ from pydantic import Field
 from rtserver.protocol.data import weight
 from rtserver.protocol.errors import BAD_REQUEST, MESSAGE_TOO_LARGE, RtError
 from rtserver.protocol.messages import Data, Limit, Message, Name, Text
-
-# No room can be called so, and so subscribing to a topic makes nobody a member of anything.
-TOPIC = "topic:"
+from rtserver.protocol.names import TOPIC
 
 Id = Annotated[Text, Field(max_length=128)]
 
@@ -68,7 +66,10 @@ class MarkAllRead(Message):
 
 
 def topic_stream(topic: str) -> str:
-    """Return the name under which a topic's subscribers hear it, and policies see it."""
+    """Return the name under which a topic's subscribers hear it, and policies see it.
+
+    No room can be called so, and so subscribing to a topic makes nobody a member of anything.
+    """
     return TOPIC + topic
 
 
