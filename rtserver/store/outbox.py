@@ -20,6 +20,7 @@ from rtserver.store.tables import (
     batches,
     care,
     deliveries,
+    releases,
     session_rooms,
     sessions,
     targets,
@@ -134,7 +135,12 @@ class SqlOutbox:
     async def targets(self) -> dict[str, TargetState]:
         """See `Outbox.targets`."""
         async with self._database.reading() as connection:
-            rows = await connection.execute(select(targets.c.name, targets.c.revision, targets.c.disabled))
+            released = func.coalesce(releases.c.number, 0)
+            rows = await connection.execute(
+                select(targets.c.name, targets.c.revision, targets.c.disabled, released).join_from(
+                    targets, releases, releases.c.target == targets.c.name, isouter=True
+                )
+            )
             return {row.name: TargetState(*row) for row in rows}
 
     @uninterrupted
