@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import Select, Table, bindparam, delete, func, insert, select, update
+from sqlalchemy import Select, Table, bindparam, delete, exists, func, insert, select, update
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql import Executable
 
@@ -106,10 +106,14 @@ class SqlOutbox:
     @uninterrupted
     async def pending(self) -> dict[str, int]:
         """See `Outbox.pending`."""
-        in_our_care = select(care.c.life).where(care.c.keeper == self.life)
+        in_our_care = exists().where(
+            care.c.life == deliveries.c.life,
+            care.c.target == deliveries.c.target,
+            care.c.keeper == self.life,
+        )
         query = (
             select(deliveries.c.target, func.count().label("number"))
-            .where(PENDING, deliveries.c.life.in_(in_our_care))
+            .where(PENDING, in_our_care)
             .group_by(deliveries.c.target)
         )
         async with self._database.reading() as connection:
