@@ -69,6 +69,15 @@ class Connection(asyncio.Protocol):
             self._finish()
             raise
 
+    @property
+    def skimming(self) -> bool:
+        """Tell whether only the rest of an answer is under way."""
+        return self._answered is not None and self._head is not None
+
+    def cut(self) -> None:
+        """Do without the rest of an answer, and without the connection."""
+        self._finish()
+
     def abort(self) -> None:
         """Close the connection at once."""
         self.usable = False

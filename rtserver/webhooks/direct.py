@@ -45,6 +45,8 @@ class Direct:
         """POST the body; return the head of the answer. Raises `OSError` or `BadAnswerError`."""
         length = f"{_lines(headers)}content-length: {len(body)}\r\n\r\n"
         request = self._begin + length.encode() + body
+        if self._slots.locked():
+            self._hurry()
         await self._slots.acquire()
         connection = self._kept()
         if connection is not None:
@@ -62,6 +64,13 @@ class Direct:
             connection.abort()
         # What is closed is gone in the loop's next turn.
         await asyncio.sleep(0)
+
+    def _hurry(self) -> None:
+        """Let no request wait for the rest of an answer whose status is known."""
+        for connection in self._all:
+            if connection.skimming:
+                connection.cut()
+                return
 
     def _kept(self) -> Connection | None:
         oldest = asyncio.get_running_loop().time() - _KEPT

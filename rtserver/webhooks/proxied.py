@@ -39,7 +39,10 @@ class Proxied:
 
     def open(self) -> None:
         """Make ready what takes a while: the list of authorities."""
-        if self._transport is None:
+        if self._transport is not None:
+            return
+        # Where httpx lacks what a proxy needs it says so, by these.
+        with contextlib.suppress(ImportError, ValueError):
             self._transport = httpx.AsyncHTTPTransport(
                 verify=httpx.create_ssl_context() if self._tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
                 limits=httpx.Limits(max_connections=self._most, max_keepalive_connections=self._most),
@@ -49,7 +52,8 @@ class Proxied:
     async def post(self, headers: Mapping[str, str], body: bytes) -> Head:
         """POST the body; return the head of the answer. Raises `OSError` or `BadAnswerError`."""
         self.open()
-        assert self._transport is not None
+        if self._transport is None:
+            raise BadAnswerError("the environment's proxy cannot be used: it must begin with http:// or https://")
         request = httpx.Request("POST", self._url, headers={**self._headers, **headers}, content=body)
         try:
             response = await self._transport.handle_async_request(request)

@@ -56,7 +56,8 @@ class Sender:
             if error.errno:
                 return Answer(None, error=_words(error))
             return Answer(None, error=f"no answer within {self._timeout:g} s")
-        except (OSError, BadAnswerError) as error:
+        except (OSError, BadAnswerError, UnicodeError) as error:
+            # The last is Python's word for a host that no name can be.
             return Answer(None, error=_words(error))
         return Answer(head.status, retry_after(head.retry_after, time.time()))
 

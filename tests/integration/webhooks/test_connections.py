@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from rtserver.webhooks import direct
+from rtserver.webhooks import connection, direct
 from rtserver.webhooks.connection import MAX_HEAD
 from rtserver.webhooks.retry import Answer as Result
 from tests.integration.webhooks.receiver import LIMIT, Answer, Receiver
@@ -173,6 +173,19 @@ class TestFraming:
         async with sending(receiver.url) as sender:
             assert await attempt(sender) == Result(429, 7.0)
 
+    async def test_nobody_waits_for_a_body(self, receiver: Receiver) -> None:
+        """A request does not use up its time waiting for the rest of the answer before it."""
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await request(reader)
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n")
+            await reader.read()
+
+        receiver.serve = serve
+        async with sending(receiver.url, concurrency=1, timeout=connection.BODY_TIME * 0.9) as sender:
+            assert [await attempt(sender) for _ in range(5)] == [Result(200)] * 5
+        assert receiver.connections == 5
+
     async def test_switching(self, receiver: Receiver) -> None:
         """A target that wants to speak another protocol has answered 101, and is not spoken to any more."""
         receiver.serve = answering(
@@ -296,6 +309,24 @@ class TestRequests:
         async with sending(f"http://many.example:{receiver.port}/hooks") as sender:
             assert await attempt(sender) == Result(204)
         assert receiver.requests[0].headers["host"] == f"many.example:{receiver.port}"
+
+    async def test_no_such_name(self) -> None:
+        """A host that no name can be is an error as any other."""
+        async with sending("http://a..b/") as sender:
+            answer = await attempt(sender)
+        assert answer.status is None
+        assert answer.error
+
+    async def test_a_proxy_of_another_kind(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A proxy that cannot be used is an error that says so, without the password that may stand in it."""
+        for name in ("http_proxy", "HTTP_PROXY"):
+            monkeypatch.setenv(name, "gopher://ann:s3cret@127.0.0.1:9")
+        async with sending("http://hooks.example.com/") as sender:
+            await asyncio.to_thread(sender.open)
+            answer = await attempt(sender)
+        assert answer.error is not None
+        assert "proxy" in answer.error
+        assert "s3cret" not in answer.error
 
     async def test_a_tunnel(self, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
         """A target that is reached by TLS is asked for through the proxy by CONNECT, whose refusal is an error."""
