@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import Select, Table, bindparam, delete, exists, func, insert, select, update
+from sqlalchemy import Select, Table, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql import Executable
 
@@ -106,18 +106,13 @@ class SqlOutbox:
     @uninterrupted
     async def pending(self) -> dict[str, int]:
         """See `Outbox.pending`."""
-        in_our_care = exists().where(
-            care.c.life == deliveries.c.life,
-            care.c.target == deliveries.c.target,
-            care.c.keeper == self.life,
-        )
-        query = (
-            select(deliveries.c.target, func.count().label("number"))
-            .where(PENDING, in_our_care)
-            .group_by(deliveries.c.target)
-        )
+        names = select(care.c.target).where(care.c.keeper == self.life).distinct()
+        found = {}
         async with self._database.reading() as connection:
-            return {row.target: row.number for row in await connection.execute(query)}
+            # One by one: a lookup of the keeper for each of a million deliveries takes ten times as long.
+            for name in list(await connection.scalars(names)):
+                found[name] = await connection.scalar(self._pending(select(func.count()), name)) or 0
+        return {name: number for name, number in found.items() if number}
 
     @uninterrupted
     async def bury(self, target: str, error: str, at: float) -> int:

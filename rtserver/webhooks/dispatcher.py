@@ -69,7 +69,7 @@ class Dispatcher:
             settings.drop_oldest,
             committed=self._committed,
             dropped=self._dropped,
-            held=(lambda: 0) if outbox.durable else self._tally.pending.total,
+            held=(lambda: 0) if outbox.durable else self._tally.total,
         )
         self.emitter = Emitter(
             targets, self._journal, settings.node, clock, wait_for_commit=settings.wait_for_commit
@@ -164,6 +164,8 @@ class Dispatcher:
 
     async def _watch(self) -> None:
         """Do what commands ask for, and forget old deliveries."""
+        # Counting a million takes a moment, in which deliveries come first.
+        await asyncio.sleep(_LOOK)
         with contextlib.suppress(StoreError):
             await self._warn_of_abandoned()
         tidied = -_TIDY

@@ -53,7 +53,9 @@ class Proxied:
         """POST the body; return the head of the answer. Raises `OSError` or `BadAnswerError`."""
         self.open()
         if self._transport is None:
-            raise BadAnswerError("the environment's proxy cannot be used: it must begin with http:// or https://")
+            raise BadAnswerError(
+                "the environment's proxy cannot be used: it must begin with http:// or https://"
+            )
         request = httpx.Request("POST", self._url, headers={**self._headers, **headers}, content=body)
         try:
             response = await self._transport.handle_async_request(request)
