@@ -13,6 +13,17 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+_OUR_HEADERS = (
+    "connection",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+)
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[^\s/:?#@\[\]]+)(:(\d{1,5}|\*))?")
 _TARGET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -116,7 +127,7 @@ def header_name(value: str) -> str:
     """Accept the name of a header that is not ours to set."""
     if not _HEADER_NAME.fullmatch(value):
         raise ValueError("is not a valid header name")
-    if value.lower().startswith("webhook-") or value.lower() in ("content-type", "content-length", "host"):
+    if value.lower().startswith("webhook-") or value.lower() in _OUR_HEADERS:
         raise ValueError("is set by rtserver and cannot be changed")
     return value
 

@@ -113,11 +113,15 @@ class Life(NamedTuple):
 
 
 class TargetState(NamedTuple):
-    """How a target stands. *revision* rises when a command changed deliveries behind the server's back."""
+    """How a target stands. *revision* rises when a command changed deliveries behind the server's back.
+
+    *released* rises as well when the command wants something delivered: a pause is over then.
+    """
 
     name: str
     revision: int
     disabled: str | None
+    released: int = 0
 
 
 class Lost(NamedTuple):
@@ -214,6 +218,9 @@ class Lives(Protocol):
 
     async def take_over(self) -> Estate:
         """Take over what dead lives that had a target of ours were looking after, and what they left unsaid."""
+
+    async def abandoned(self, targets: Collection[str]) -> dict[str, int]:
+        """Return how many deliveries are pending in nobody's care, by target, beside those to *targets*."""
 
     async def end(self) -> None:
         """End our life in good order."""

@@ -6,13 +6,13 @@ import contextlib
 from collections.abc import Collection
 
 import orjson
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rtserver.store.base import SLOT_BITS, Estate, Life, Lost, Session, StoreError
 from rtserver.store.database import Database, uninterrupted
 from rtserver.store.locks import LifeLock
-from rtserver.store.tables import care, deliveries, lives, session_rooms, sessions
+from rtserver.store.tables import PENDING, care, deliveries, lives, session_rooms, sessions
 from rtserver.store.tables import targets as disabled
 
 # Deliveries are kept for weeks: what a life of this age wrote is long gone. In microseconds.
@@ -78,6 +78,24 @@ class SqlLives:
                     found.append(await self._inherit(connection, life.epoch, life.node, life.seen_at))
             latest = await connection.scalar(select(func.max(deliveries.c.position)))
             return Estate(found, taken.rowcount > 0, latest or 0)
+
+    @uninterrupted
+    async def abandoned(self, targets: Collection[str]) -> dict[str, int]:
+        """See `Lives.abandoned`."""
+        async with self._database.reading() as connection:
+            known = list(await connection.scalars(select(lives.c.epoch).where(lives.c.epoch != self._epoch)))
+            alive = [self._epoch, *(epoch for epoch in known if self._lives(epoch))]
+            cared_for = exists().where(
+                care.c.life == deliveries.c.life,
+                care.c.target == deliveries.c.target,
+                care.c.keeper.in_(alive),
+            )
+            query = (
+                select(deliveries.c.target, func.count().label("number"))
+                .where(PENDING, deliveries.c.target.not_in(targets), ~cared_for)
+                .group_by(deliveries.c.target)
+            )
+            return {row.target: row.number for row in await connection.execute(query)}
 
     @uninterrupted
     async def end(self) -> None:

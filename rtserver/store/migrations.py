@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection, insert, inspect, select, update
 
-from rtserver.store.tables import metadata, notifications, revocations, schema
+from rtserver.store.tables import metadata, notifications, releases, revocations, schema
 
 
 def _notifications(connection: Connection) -> None:
@@ -22,7 +22,12 @@ def _revocations(connection: Connection) -> None:
     revocations.create(connection)
 
 
-STEPS: tuple[Callable[[Connection], None], ...] = (_notifications, _revocations)
+def _releases(connection: Connection) -> None:
+    """Up to version 3 every command ended a target's pause."""
+    releases.create(connection)
+
+
+STEPS: tuple[Callable[[Connection], None], ...] = (_notifications, _revocations, _releases)
 NEWEST = 1 + len(STEPS)
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from rtserver.store.base import Delivery, State
 from rtserver.store.database import Database, uninterrupted
 from rtserver.store.outbox import COLUMNS
-from rtserver.store.tables import deliveries, targets
+from rtserver.store.tables import deliveries, releases, targets
 
 _FRESH: dict[str, Any] = {"state": "pending", "attempts": 0, "error": None, "finished_at": None}
 
@@ -61,7 +61,7 @@ class SqlSteering:
                 .where(deliveries.c.position.in_([delivery.position for delivery in chosen]))
                 .values(due_at=now, **_FRESH)
             )
-            await _touch(connection, {delivery.target for delivery in chosen})
+            await _release(connection, {delivery.target for delivery in chosen})
             return changed.rowcount
 
     @uninterrupted
@@ -73,7 +73,7 @@ class SqlSteering:
         async with self._database.writing() as connection:
             touched = set(await connection.scalars(select(deliveries.c.target).where(dead).distinct()))
             changed = await connection.execute(update(deliveries).where(dead).values(due_at=now, **_FRESH))
-            await _touch(connection, touched)
+            await _release(connection, touched)
             return changed.rowcount
 
     @uninterrupted
@@ -92,7 +92,7 @@ class SqlSteering:
         async with self._database.writing() as connection:
             disabled = await connection.scalar(select(targets.c.disabled).where(targets.c.name == target))
             await connection.execute(update(targets).where(targets.c.name == target).values(disabled=None))
-            await _touch(connection, {target})
+            await _release(connection, {target})
             return disabled is not None
 
     @uninterrupted
@@ -112,3 +112,14 @@ async def _touch(connection: AsyncConnection, names: Collection[str]) -> None:
         )
         if not known.rowcount:
             await connection.execute(insert(targets).values(name=name, revision=1))
+
+
+async def _release(connection: AsyncConnection, names: Collection[str]) -> None:
+    """Let a running server read these targets' deliveries anew, and deliver now."""
+    await _touch(connection, names)
+    for name in names:
+        known = await connection.execute(
+            update(releases).where(releases.c.target == name).values(number=releases.c.number + 1)
+        )
+        if not known.rowcount:
+            await connection.execute(insert(releases).values(target=name, number=1))

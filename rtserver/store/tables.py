@@ -98,6 +98,14 @@ targets = Table(
     Column("disabled", Text),
 )
 
+# How often commands wanted something delivered to a target. One that only forgets raises its revision alone.
+releases = Table(
+    "releases",
+    metadata,
+    Column("target", Text, primary_key=True),
+    Column("number", Integer, nullable=False),
+)
+
 sessions = Table(
     "sessions",
     metadata,

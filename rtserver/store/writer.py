@@ -15,6 +15,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
+from rtserver.store.checkpoints import Checkpoints
+
 Statement = tuple[str, tuple[Any, ...]]
 """SQL with ``?`` for values, and the values."""
 
@@ -35,6 +37,7 @@ class Writer:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._connection: sqlite3.Connection | None = None
+        self._checkpoints = Checkpoints(path, self._connect)
 
     async def write(self, statements: Sequence[Statement]) -> None:
         """Run all of it in one transaction; raise `sqlite3.Error` when nothing of it is written."""
@@ -66,6 +69,9 @@ class Writer:
                 job.loop.call_soon_threadsafe(_settle, job.done, error)
             # A job that is kept keeps its rows.
             del job
+            if self._connection is not None:
+                self._checkpoints.after(self._connection)
+        self._checkpoints.close()
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -88,11 +94,14 @@ class Writer:
 
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
-            connection = sqlite3.connect(self._path, timeout=self._busy, isolation_level=None)
-            for pragma in self._pragmas:
-                connection.execute(f"PRAGMA {pragma}")
-            self._connection = connection
+            self._connection = self._connect()
         return self._connection
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, timeout=self._busy, isolation_level=None)
+        for pragma in (*self._pragmas, "wal_autocheckpoint=0"):
+            connection.execute(f"PRAGMA {pragma}")
+        return connection
 
 
 def _settle(done: asyncio.Future[None], error: Exception | None) -> None:

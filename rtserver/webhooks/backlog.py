@@ -16,6 +16,8 @@ from rtserver.webhooks.targets import Bundling
 
 # A request gets no more events once it has this many bytes.
 MAX_BUNDLE_BYTES = 1_000_000
+# With so many deliveries that were not sent yet there is no need for more, unless all of them wait for something.
+AMPLE = 2_000
 
 
 class Entry:
@@ -62,6 +64,7 @@ class Backlog:
 
     def __init__(self, bundling: Bundling | None, max_entries: int, max_bytes: int) -> None:
         self._bundling = bundling
+        self._enough = AMPLE if bundling is None else max(AMPLE, 2 * bundling.max_events)
         self._max_entries = max_entries
         self._max_bytes = max_bytes
         self.news = False
@@ -84,6 +87,11 @@ class Backlog:
     def full(self) -> bool:
         """Tell whether nothing should be added for now."""
         return self._count >= self._max_entries or self._bytes >= self._max_bytes
+
+    @property
+    def ample(self) -> bool:
+        """Tell whether something may go now, with enough behind it: reading on would only take up time and memory."""
+        return bool(self._ready) and self._untaken >= self._enough
 
     def clear(self) -> None:
         """Forget everything. Parcels that are out must not be given back after this."""

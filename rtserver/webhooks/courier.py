@@ -81,6 +81,8 @@ class Courier:
             await asyncio.to_thread(self._sender.open)
             while True:
                 self._wake.clear()
+                # What is at hand goes before anything is read.
+                self._send_due()
                 await self._fill()
                 self._send_due()
                 await self._rest()

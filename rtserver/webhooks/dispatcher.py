@@ -22,6 +22,7 @@ from rtserver.webhooks.courier import Courier
 from rtserver.webhooks.emitter import Emitter
 from rtserver.webhooks.journal import Journal
 from rtserver.webhooks.sender import Sender
+from rtserver.webhooks.tally import Tally
 from rtserver.webhooks.targets import Target
 
 _log = logger("webhooks")
@@ -57,18 +58,18 @@ class Dispatcher:
         metrics: Metrics,
         settings: Settings,
     ) -> None:
-        self.pending: Counter[str] = Counter()
         self._outbox = outbox
         self._lives = lives
         self._metrics = metrics
         self._settings = settings
+        self._tally = Tally(outbox, lambda: self._journal.busy)
         self._journal = Journal(
             outbox,
             settings.max_events,
             settings.drop_oldest,
             committed=self._committed,
             dropped=self._dropped,
-            held=(lambda: 0) if outbox.durable else self.pending.total,
+            held=(lambda: 0) if outbox.durable else self._tally.total,
         )
         self.emitter = Emitter(
             targets, self._journal, settings.node, clock, wait_for_commit=settings.wait_for_commit
@@ -82,7 +83,11 @@ class Dispatcher:
         self._known: dict[str, TargetState] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._begun = False
-        self._changes = 0
+
+    @property
+    def pending(self) -> Counter[str]:
+        """How many deliveries are pending, by target."""
+        return self._tally.pending
 
     @property
     def healthy(self) -> bool:
@@ -136,9 +141,10 @@ class Dispatcher:
         caretaker = Caretaker(self._lives, self.emitter, here, self._settings.lease, self._read_anew)
         with contextlib.suppress(StoreError):
             # Before the couriers start: what a dead node left comes before anything of ours.
-            await self._recount()
             await caretaker.take_over()
             self._known = await self._outbox.targets()
+            # There may be a million: they are counted while they are delivered. In memory there are none.
+            self._tally.sure = not self._outbox.durable
         for courier in self._couriers.values():
             self._run(courier.run())
         self._run(self._watch(), caretaker.run())
@@ -158,9 +164,15 @@ class Dispatcher:
 
     async def _watch(self) -> None:
         """Do what commands ask for, and forget old deliveries."""
+        # Counting a million takes a moment, in which deliveries come first.
+        await asyncio.sleep(_LOOK)
+        with contextlib.suppress(StoreError):
+            await self._warn_of_abandoned()
         tidied = -_TIDY
         while True:
             try:
+                if not self._tally.sure and not self._journal.busy:
+                    await self._tally.recount()
                 if time.monotonic() - tidied >= _TIDY:
                     tidied = time.monotonic()
                     await self._tidy()
@@ -168,6 +180,15 @@ class Dispatcher:
                 await self._heed_commands()
             except StoreError as error:
                 _log.debug("the store cannot be watched", why=str(error))
+
+    async def _warn_of_abandoned(self) -> None:
+        for name, count in (await self._lives.abandoned(self._couriers)).items():
+            _log.warning(
+                "deliveries wait for a target that is not in the configuration; put it back, or forget them with "
+                "`rtserver webhooks drop`",
+                target=name,
+                deliveries=count,
+            )
 
     async def _tidy(self) -> None:
         for name in self._couriers:
@@ -181,15 +202,16 @@ class Dispatcher:
             courier = self._couriers.get(name)
             if courier is None:
                 continue
-            if self._known[name].disabled is not None:
+            state = self._known[name]
+            if state.disabled is not None or state.released == _released(known, name):
                 courier.read_anew()
                 continue
             if courier.target.disabled is not None:
                 _log.info("webhook target enabled", target=name)
-            # Whoever gives a command wants something to happen: a pause is over, too.
+            # Whoever wants something delivered now does not want to wait for the end of a pause.
             courier.enable()
         if changed:
-            await self._recount()
+            await self._tally.recount()
 
     def _read_anew(self) -> None:
         for courier in self._couriers.values():
@@ -197,28 +219,16 @@ class Dispatcher:
 
     # Counting.
 
-    async def _recount(self) -> None:
-        """Count what is pending, unless something changes meanwhile: then it was counted as it changed."""
-        before = self._changes
-        if self._journal.busy:
-            return
-        counts = await self._outbox.pending()
-        if before == self._changes:
-            self.pending.clear()
-            self.pending.update(counts)
-
     def _committed(self, deliveries: list[Delivery]) -> None:
         for delivery in deliveries:
-            self._changes += 1
             if delivery.state == "pending":
-                self.pending[delivery.target] += 1
+                self._tally.add(delivery.target, 1)
                 self._couriers[delivery.target].add(delivery)
 
     def _count(self, target: str, outcome: str, deliveries: int) -> None:
         self._metrics.webhook_deliveries[target, outcome] += deliveries
         if outcome != "failed":
-            self._changes += 1
-            self.pending[target] -= deliveries
+            self._tally.add(target, -deliveries)
 
     def _dropped(self, events: int) -> None:
         self._metrics.dropped["webhook_event"] += events
@@ -226,6 +236,10 @@ class Dispatcher:
 
 def _revision(known: dict[str, TargetState], name: str) -> int:
     return known[name].revision if name in known else 0
+
+
+def _released(known: dict[str, TargetState], name: str) -> int:
+    return known[name].released if name in known else 0
 
 
 async def _cancel(tasks: Collection[asyncio.Task[None]]) -> None:

@@ -50,10 +50,10 @@ class Feed:
         return self._backlog.news
 
     async def fill(self, now: float) -> None:
-        """Read on as far as there is room; raise `StoreError`."""
+        """Read on as far as there is room and need; raise `StoreError`."""
         if len(self._paged) > _REMEMBERED:
             self._paged.clear()
-        while self._behind and not self._backlog.full:
+        while self._behind and not self._backlog.full and not self._backlog.ample:
             self._missed = False
             page = await self._outbox.page(self._target.name, self._read, PAGE)
             wall = self._wall()

@@ -158,6 +158,9 @@ class Journal:
         while True:
             await self._wake.wait()
             self._wake.clear()
+            # What the event's members get is written in this turn of the loop. A commit that began now would take the
+            # processor from that; in the next turn it takes it from nobody.
+            await asyncio.sleep(0)
             while self.busy:
                 if await self._commit():
                     wait = _BACK_OFF[0]

@@ -368,7 +368,7 @@ class TestTargets:
         assert before["audit"].disabled == "target_disabled"
         assert await store.steering.enable("audit") is True
         after = await store.outbox.targets()
-        assert after == {"audit": TargetState("audit", before["audit"].revision + 1, None)}
+        assert after == {"audit": TargetState("audit", before["audit"].revision + 1, None, 1)}
         assert await store.steering.enable("audit") is False
 
     async def test_enable_what_is_not_known(self, store: Store) -> None:
@@ -397,6 +397,8 @@ class TestTargets:
             revisions.append(targets["audit"].revision)
             assert "copy" not in targets or targets["copy"].revision == 0
         assert 0 < revisions[0] < revisions[1]
+        # Who drops something wants nothing delivered: the target's pause goes on.
+        assert targets["audit"].released == (0 if command == "drop" else 2)
 
     async def test_outcomes_are_no_commands(self, store: Store) -> None:
         """What the server itself writes is no reason to read anew."""

@@ -558,6 +558,24 @@ class TestCommands:
             await until(lambda: node.dispatcher.pending["audit"] == 0)
         assert receiver.seqs == [2]
 
+    async def test_drop_during_a_pause(self, receiver: Receiver, url: str) -> None:
+        """Who drops something wants nothing delivered: the target's pause goes on; a retry ends it."""
+        receiver.answer = lambda request: Answer(503, {"Retry-After": "3600"})
+        async with running(url, target(receiver, concurrency=1)) as node:
+            node.say("a")
+            await until(lambda: node.counted("failed") == 1)
+            node.say("b", "c")
+            await node.written()
+            receiver.answer = lambda request: OK
+            async with second(url) as other:
+                _, dropped, last = sorted((await other.all()).values())
+                await other.steering.drop([dropped])
+                await until(lambda: node.dispatcher.pending["audit"] == 2)
+                assert len(receiver.requests) == 1
+                await other.steering.retry([last], time.time())
+                await receiver.heard(1)
+        assert receiver.seqs == [3]
+
     async def test_drop_one_of_a_batch(self, receiver: Receiver, url: str) -> None:
         """When one of a batch is dropped, the others go in another batch."""
         receiver.answer = lambda request: Answer(500)
@@ -590,6 +608,36 @@ class TestCommands:
             await receiver.heard(3)
             await node.stop()
         assert Counter(receiver.seqs) == {1: 1, 2: 1, 3: 1}
+
+
+class TestForgotten:
+    """Targets that are not in the configuration any more."""
+
+    async def test_a_warning(self, receiver: Receiver, url: str, capsys: pytest.CaptureFixture[str]) -> None:
+        """What waits for such a target is warned of when the server starts: which, how many, and what to do."""
+        receiver.answer = lambda request: Answer(500)
+        async with running(url, target(receiver), Target("gone", receiver.url, schedule=LATER)) as node:
+            node.say("a", "b")
+            await node.written()
+        capsys.readouterr()
+        async with running(url, target(receiver)) as node:
+            assert await node.store.lives.abandoned(["audit"]) == {"gone": 2}
+            await until(lambda: node.dispatcher._tally.sure)
+            assert node.dispatcher.pending == {"audit": 2}
+        (line,) = [
+            line for line in capsys.readouterr().out.splitlines() if "not in the configuration" in line
+        ]
+        assert "gone" in line
+        assert "rtserver webhooks drop" in line
+
+    async def test_of_another_server(self, receiver: Receiver, url: str) -> None:
+        """A target of another server on the same file is looked after: nobody is warned of it."""
+        receiver.answer = lambda request: Answer(500)
+        async with running(url, Target("theirs", receiver.url, schedule=LATER)) as theirs:
+            theirs.say("a")
+            await theirs.written()
+            async with running(url, target(receiver), node="two") as ours:
+                assert await ours.store.lives.abandoned(["audit"]) == {}
 
 
 class TestStopping:

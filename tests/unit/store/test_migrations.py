@@ -35,7 +35,10 @@ def _change(path: Path, *statements: str) -> None:
     connection.close()
 
 
-@pytest.mark.parametrize(("version", "later"), [(1, ["notifications", "revocations"]), (2, ["revocations"])])
+@pytest.mark.parametrize(
+    ("version", "later"),
+    [(1, ["notifications", "revocations", "releases"]), (2, ["revocations", "releases"]), (3, ["releases"])],
+)
 async def test_an_older_version(tmp_path: Path, version: int, later: list[str]):
     """A database without the tables that came later gets them, is then like a new one, and keeps its deliveries."""
     path = await _made(tmp_path / "old.db")
