@@ -20,6 +20,7 @@ from rtserver.api import routes
 from rtserver.api.bodies import Reader
 from rtserver.api.credentials import Keys, Owners
 from rtserver.api.inboxes import inboxes
+from rtserver.api.metrics import metrics
 from rtserver.api.notifications import own
 from rtserver.api.notify import notify
 from rtserver.api.tokens import tokens
@@ -42,12 +43,12 @@ from rtserver.handlers.base import Context
 from rtserver.keeper import Keeper
 from rtserver.node import Node
 from rtserver.notifications import Notifications
-from rtserver.protocol.errors import SERVER_DRAINING, SERVER_ERROR, TOO_MANY_CONNECTIONS, RtError
+from rtserver.protocol.errors import REASONS, SERVER_DRAINING, SERVER_ERROR, TOO_MANY_CONNECTIONS, RtError
 from rtserver.protocol.identifiers import Clock
 from rtserver.reports import Reporter
 from rtserver.rooms.stream import Publication
 from rtserver.roster import Roster
-from rtserver.router import Router
+from rtserver.router import EVENTS, Router
 from rtserver.store.base import StoreError
 from rtserver.store.database import Database
 from rtserver.store.lives import SqlLives
@@ -55,10 +56,12 @@ from rtserver.store.notifications import SqlInbox
 from rtserver.store.outbox import SqlOutbox
 from rtserver.store.revocations import SqlRevocations
 from rtserver.telemetry import log
+from rtserver.telemetry.exposition import Exposition, Labels, Standing
 from rtserver.telemetry.metrics import Metrics
 from rtserver.transport.engine import EngineServer
 from rtserver.transport.lane import LaneLimits
 from rtserver.transport.requests import Denial, Receive, Scope, Send, deny
+from rtserver.version import __version__
 from rtserver.vitals import Vitals
 from rtserver.webhooks.dispatcher import Dispatcher, Settings
 from rtserver.webhooks.targets import Bundling, Target
@@ -83,6 +86,7 @@ class App:
         self.metrics = Metrics()
         self.engine = _engine(config)
         self.engine.admit = self._admit
+        self.engine.refused = self.metrics.refused
         fanout = Fanout()
         grants = Grants(config.rooms)
         clock = Clock()
@@ -123,8 +127,9 @@ class App:
         self._http = routes.build(
             unready=self._unready,
             demo=config.demo.enabled,
-            resources=_resources(config, self.notifications, self.node),
+            resources=[*_resources(config, self.notifications, self.node), *self._metrics_page()],
             origins=self.engine.origins,
+            refused=self.metrics.refused,
         )
 
     def on_connect(self, hook: OnConnect) -> OnConnect:
@@ -149,7 +154,7 @@ class App:
             await send({"type": "websocket.close", "code": 4004, "reason": "not_found"})
 
     async def _turn_away(self, denial: Denial, scope: Scope, receive: Receive, send: Send) -> None:
-        self.metrics.refused["host"] += 1
+        self.metrics.refused[denial.counted] += 1
         if scope["type"] == "websocket":
             await receive()  # websocket.connect
         await deny(scope, send, denial, [])
@@ -207,6 +212,36 @@ class App:
                 await self._database.open()
                 await self.node.credentials.load(self._revocations)
 
+    def _metrics_page(self) -> list[APIRouter]:
+        config = self.config
+        if not config.metrics.enabled:
+            return []
+        labels = Labels(
+            events=EVENTS,
+            reasons=[reason.reason for reason in REASONS],
+            targets=[target.name for target in config.webhooks.targets],
+        )
+        info = {"node": _node_name(config), "version": __version__}
+        page = Exposition(self.metrics, labels, self._standing, info)
+        keys = _keys(config, open_to_all=not config.metrics.require_key)
+        return [metrics(page, keys)]
+
+    def _standing(self) -> Standing:
+        node, webhooks = self.node, self.webhooks
+        return Standing(
+            sessions=len(self.engine.sockets),
+            connections=node.connections,
+            users=node.users,
+            rooms=len(node.registry),
+            members=node.registry.memberships,
+            accepted=node.accepted,
+            slow_consumers=self.engine.limits.evicted,
+            dropped_volatile=self.engine.limits.dropped_volatile,
+            webhook_pending=webhooks.pending,
+            webhook_queue=webhooks.queued,
+            ready=self._unready() is None,
+        )
+
     def _unready(self) -> RtError | None:
         if self.draining:
             return RtError(SERVER_DRAINING, "the server is stopping")
@@ -220,11 +255,13 @@ class App:
 
     def _admit(self, scope: Scope) -> Denial | None:
         if self.draining:
-            return _unavailable(RtError(SERVER_DRAINING, "the server is stopping"), 1)
+            draining = RtError(SERVER_DRAINING, "the server is stopping")
+            return _unavailable(draining, 1, counted=SERVER_DRAINING.reason)
         wait = self._admission.knock(asyncio.get_running_loop().time())
         if wait:
-            self.metrics.refused["accept_rate"] += 1
-            return _unavailable(RtError(TOO_MANY_CONNECTIONS, "too many connections at once"), wait)
+            return _unavailable(
+                RtError(TOO_MANY_CONNECTIONS, "too many connections at once"), wait, counted="accept_rate"
+            )
         return None
 
 
@@ -262,7 +299,7 @@ def _webhooks(config: Config, database: Database, clock: Clock, metrics: Metrics
         clock,
         metrics,
         Settings(
-            node=config.server.name or socket.gethostname(),
+            node=_node_name(config),
             wait_for_commit=webhooks.ack == "committed" and database.durable,
             max_events=webhooks.queue.max_events,
             drop_oldest=webhooks.queue.overflow == "drop_oldest",
@@ -336,7 +373,7 @@ def _notifications(
 
 
 def _resources(config: Config, notifications: Notifications, node: Node) -> list[APIRouter]:
-    keys = Keys([key.get_secret_value() for key in config.api.keys], open_to_all=config.auth.mode == "none")
+    keys = _keys(config, open_to_all=config.auth.mode == "none")
     reader = Reader(config.engine.max_payload)
     verify = node.credentials.verify if config.auth.mode != "none" else None
     return [
@@ -347,6 +384,15 @@ def _resources(config: Config, notifications: Notifications, node: Node) -> list
     ]
 
 
-def _unavailable(error: RtError, wait: int) -> Denial:
+def _keys(config: Config, *, open_to_all: bool) -> Keys:
+    return Keys([key.get_secret_value() for key in config.api.keys], open_to_all=open_to_all)
+
+
+def _node_name(config: Config) -> str:
+    return config.server.name or socket.gethostname()
+
+
+def _unavailable(error: RtError, wait: int, *, counted: str) -> Denial:
     """Return a refusal on HTTP level, after which socket.io-client tries again; a CONNECT_ERROR would end it."""
-    return Denial(503, error.reason.code, error.message, [(b"retry-after", str(wait).encode())])
+    later = [(b"retry-after", str(wait).encode())]
+    return Denial(503, error.reason.code, error.message, later, counted=counted)

@@ -73,6 +73,9 @@ ROUTES: dict[str, Route] = {
 # Both name an event whose payload names the event.
 _ENVELOPE = "message"
 
+EVENTS = (*ROUTES, _ENVELOPE)
+"""Every name by which a client reaches us."""
+
 # So many bytes of an event cost one more token: delivering them to a room is what a client can make others pay for.
 BYTES_PER_TOKEN = 16 * 1024
 
@@ -86,6 +89,7 @@ class Router:
 
     def __init__(self, context: Context, limits: Limits) -> None:
         self._context = context
+        self._metrics = context.node.metrics
         self._message_size = limits.message_size
         self._rate = _rate(limits.rate) if limits.rate is not None else None
         self._event_rates = {event: _rate(rate) for event, rate in limits.events.items()}
@@ -93,6 +97,10 @@ class Router:
     def knows(self, event: str) -> bool:
         """Tell whether the event is one of ours."""
         return event in ROUTES or event == _ENVELOPE
+
+    def count(self, event: object) -> None:
+        """Count an event that came, under its name if that is one of ours: strangers make up any number of others."""
+        self._metrics.received[event if isinstance(event, str) and self.knows(event) else "other"] += 1
 
     def check_rate(self, client: Client, now: float, size: int = 0) -> None:
         """Take tokens from the client's bucket for an event of so many bytes; raise `RtError` without enough of them.
@@ -126,6 +134,7 @@ class Router:
         *size* is that of the packet with its attachments, in bytes; *now* as in `check_rate`.
         """
         name = event
+        self.count(event)
         try:
             self.check_rate(client, now, size)
             if event == _ENVELOPE:
@@ -179,7 +188,7 @@ class Router:
     def _refused(
         self, client: Client, event: object, error: RtError, wants_ack: bool
     ) -> dict[str, Any] | None:
-        self._context.node.metrics.refused[error.reason.reason] += 1
+        self._metrics.refused[error.reason.reason] += 1
         if wants_ack:
             return {"ok": False, "error": error.body()}
         client.emit("error", {**error.body(), "event": event})

@@ -500,3 +500,17 @@ class TestPolicies:
         assert Table({}).ask(Table({}).person(), "chat", {"message": "x"})["ok"]
         table = Table({"rooms": [{"match": "*", "publish": "nobody"}]})
         assert reason(table.ask(table.person(), "chat", {"message": "x"})) == "forbidden"
+
+
+class TestCounting:
+    """What `/metrics` shows of events."""
+
+    def test_every_event_once(self, table: Table) -> None:
+        """An event counts once under its name, refused or not; names that are made up are one series."""
+        client = table.person("ann")
+        for event in ("ping", "join", "message", "made-up-1", "made-up-2", "", "__proto__"):
+            table.ask(client, event, {})
+        for event in (None, 5, ["ping"], {"ping": 1}):
+            table.ask(client, event, {})
+        received = table.app.metrics.received
+        assert {name: received[name] for name in received} == {"ping": 1, "join": 1, "message": 1, "other": 8}
