@@ -82,6 +82,8 @@ BYTES_PER_TOKEN = 16 * 1024
 # A client that is refused for its rate more often than this is no longer in a hurry but hostile, or broken: answering
 # it costs more than it is worth. A program that sends a thousand events in a loop is told a thousand times instead.
 REFUSALS = bucket.Rate(messages=50, per=1.0, burst=1000)
+# One that was refused so often and still goes on is listened to now and then only, for so many seconds not at all.
+HASTE, REST = 50, 0.25
 
 
 class Router:
@@ -202,6 +204,8 @@ def _slow_down(client: Client, wait: float, now: float) -> NoReturn:
     if client.patience.take(now):
         client.log.warning("client sent away", reason=RATE_LIMITED.reason, ip=client.ip)
         client.gateway.dismiss(client, RtError(RATE_LIMITED, "too many events over the rate"))
+    elif client.patience.left < REFUSALS.burst - HASTE:
+        client.session.rest(REST)
     raise RtError(RATE_LIMITED, "too many events, slow down", retry_after=round(wait, 3) or 0.001)
 
 

@@ -107,7 +107,7 @@ class SocketIoServer(socketio.AsyncServer):  # type: ignore[misc]  # the library
     def _give_up(self, connection: Connection) -> None:
         # An application that took over the messages decides itself whom it accepts.
         ours = self._engine.handlers["message"] == self._handle_eio_message
-        if ours and not connection.accepted:
+        if ours and not connection.accepted and not connection.session.closed:
             self._node.metrics.refused[HANDSHAKE_TIMEOUT.reason] += 1
             connection.session.close(HANDSHAKE_TIMEOUT.code, HANDSHAKE_TIMEOUT.reason)
 

@@ -23,6 +23,11 @@ class Bucket:
         self._tokens = rate.burst
         self._updated = now
 
+    @property
+    def left(self) -> float:
+        """How many tokens there were after the last was taken."""
+        return self._tokens
+
     def take(self, now: float, cost: float = 1.0) -> float:
         """Take *cost* tokens and return 0.0, or return the seconds after which they will be there.
 

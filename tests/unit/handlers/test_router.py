@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtserver.auth.claims import Identity
-from rtserver.router import ROUTES
+from rtserver.router import HASTE, ROUTES
 from tests.unit.handlers.table import Table, reason
-from tests.unit.node.stand_ins import done, heard
+from tests.unit.node.stand_ins import done, heard, lane
 
 BAD = [
     ("join", None, "payload"),
@@ -337,7 +337,7 @@ class TestRates:
         assert reason(table.ask(ann, "message", {"type": "rooms"})) == "rate_limited"
         assert table.ask(ann, "rooms")["ok"]
 
-    def test_sustained_abuse(self):
+    async def test_sustained_abuse(self):
         """Who goes on after a thousand refusals is sent away as rate_limited, and may come back."""
         table = Table({"limits": {"rate": {"messages": 1, "per": "1h"}}})
         ann = table.person()
@@ -357,6 +357,19 @@ class TestRates:
         table.ask(ann, "ping")
         assert all(not table.ask(ann, "ping", now=number / 50)["ok"] for number in range(3000))
         assert ann.gateway.dismissed == []
+
+    async def test_who_is_in_a_hurry_is_listened_to_now_and_then(self):
+        """A client that goes on after many refusals is read in pieces; one that is refused a few times is not."""
+        table = Table({"limits": {"rate": {"messages": 1, "per": "1h"}}})
+        ann, ben = table.person("ann"), table.person("ben")
+        for client, events in ((ann, HASTE + 3), (ben, HASTE - 3)):
+            for _ in range(events):
+                table.ask(client, "ping")
+        assert not lane(ann).reading
+        assert lane(ben).reading
+        assert ann.gateway.dismissed == []
+        ann.session._rested()
+        assert lane(ann).reading
 
     def test_other_refusals_are_no_abuse(self):
         """Bad and forbidden events within the rate send nobody away."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +42,10 @@ async def series(application: App) -> dict[tuple[str, str], float]:
 
 
 @pytest.fixture
-async def shapes() -> AsyncIterator[dict[str, tuple[str, frozenset[str]]]]:
+async def shapes() -> dict[str, tuple[str, frozenset[str]]]:
     """Type and labels of each series of ours, by name."""
     page = (await scraped(app(TARGETS))).text
-    yield {
+    return {
         sample.name: (family.type, frozenset(sample.labels))
         for family in text_string_to_metric_families(page)
         for sample in family.samples
