@@ -165,7 +165,8 @@ def _flooded(server: Running, pace: Pace, row: str, apart: int, **flood: int) ->
 
     The flooders are in *apart* rooms of their own, or with 0 in the same room.
     """
-    options = {"rate": 100, "publishers": 100, "seconds": 3 * pace.seconds, "warm": 2 * pace.warm}
+    # Warm is when every flooder has used up its burst, and the server has lost its patience.
+    options = {"rate": 100, "publishers": 100, "seconds": 5 * pace.seconds, "warm": 4 + pace.warm}
     with load_on(server) as load:
         load.open(clients=100 + FLOODERS, rooms=1, flooders=FLOODERS, apart=apart)
         without = load.run(**options)

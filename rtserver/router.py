@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from random import uniform
 from typing import Any, NamedTuple, NoReturn
 
 import orjson
@@ -81,9 +82,10 @@ BYTES_PER_TOKEN = 16 * 1024
 
 # A client that is refused for its rate more often than this is no longer in a hurry but hostile, or broken: answering
 # it costs more than it is worth. A program that sends a thousand events in a loop is told a thousand times instead.
-REFUSALS = bucket.Rate(messages=50, per=1.0, burst=1000)
-# One that was refused so often and still goes on is listened to now and then only, for so many seconds not at all.
-HASTE, REST = 50, 0.25
+REFUSALS = bucket.Rate(messages=10, per=1.0, burst=1000)
+# One that was refused so often and still goes on is read in pieces, with rests between them that grow from the one to
+# the other, in seconds: what a flood costs is for the server to say then, and the rest waits on its sender's side.
+HASTE, RESTS = 200, (1.0, 4.0)
 
 
 class Router:
@@ -204,8 +206,13 @@ def _slow_down(client: Client, wait: float, now: float) -> NoReturn:
     if client.patience.take(now):
         client.log.warning("client sent away", reason=RATE_LIMITED.reason, ip=client.ip)
         client.gateway.dismiss(client, RtError(RATE_LIMITED, "too many events over the rate"))
-    elif client.patience.left < REFUSALS.burst - HASTE:
-        client.session.rest(REST)
+    elif client.patience.spent > HASTE:
+        # They differ, because a crowd that began in one moment would otherwise be back in one moment.
+        seconds = (RESTS[0] + (RESTS[1] - RESTS[0]) * client.patience.spent / REFUSALS.burst) * uniform(
+            0.5, 1.5
+        )
+        if client.session.rest(seconds):
+            client.patience.skip(seconds)
     raise RtError(RATE_LIMITED, "too many events, slow down", retry_after=round(wait, 3) or 0.001)
 
 

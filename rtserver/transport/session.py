@@ -101,15 +101,17 @@ class Session:
         if self._rest is None:
             self.lane.resume_reading()
 
-    def rest(self, seconds: float) -> None:
-        """Take nothing from the client for so long, unless it rests already.
+    def rest(self, seconds: float) -> bool:
+        """Take nothing from the client for so long; return False when it rests already, or is gone.
 
         What it sends meanwhile waits on its side of the line, and is then read in one piece: a flood costs the
         server a system call for every rest, not two for every message.
         """
-        if self._rest is None and not self.closed:
-            self._rest = asyncio.get_running_loop().call_later(seconds, self._rested)
-            self.lane.pause_reading()
+        if self._rest is not None or self.closed:
+            return False
+        self._rest = asyncio.get_running_loop().call_later(seconds, self._rested)
+        self.lane.pause_reading()
+        return True
 
     def _rested(self) -> None:
         self._rest = None
