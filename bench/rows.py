@@ -29,6 +29,10 @@ def _times(name: str, title: str, unit: str, at_most: float) -> Row:
     return Row(name, title, unit, at_most, against="off", compared="times")
 
 
+def _flood(name: str, title: str) -> Row:
+    return Row(name, title, "p99 with ÷ without", 2.0, 1.5, against="itself")
+
+
 US = "µs of server CPU"
 ROWS = (
     Row("ack", "event + ack, 200 clients", f"{US} per event", 0.8, 0.5),
@@ -55,6 +59,10 @@ ROWS = (
         1.2,
         against="itself",
     ),
+    _flood("flood", "100 chatting beside a flood of 20 000/s"),
+    _flood("flood-acks", "the same, every flooding event with an acknowledgement"),
+    _flood("flood-room", "the same, from members of the room they chat in"),
+    _flood("flood-back", "the same, by flooders that come back whenever they are cut"),
 )
 HOOKS = (
     Row(

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from bench import processes
@@ -156,9 +157,37 @@ def _stalled(server: Running, pace: Pace) -> dict[str, Figures]:
     return {"stall": {**stalled, "value": _ratio(stalled, without), "without": without}}
 
 
+FLOODERS = 200
+
+
+def _flooded(server: Running, pace: Pace, row: str, apart: int, **flood: int) -> dict[str, Figures]:
+    """Look at the same 100 members of a room before and while 200 others send 100 events a second each.
+
+    The flooders are in *apart* rooms of their own, or with 0 in the same room.
+    """
+    # Warm is when every flooder has used up its burst, and the server has lost its patience.
+    options = {"rate": 100, "publishers": 100, "seconds": 5 * pace.seconds, "warm": 4 + pace.warm}
+    with load_on(server) as load:
+        load.open(clients=100 + FLOODERS, rooms=1, flooders=FLOODERS, apart=apart)
+        without = load.run(**options)
+        flooded = load.run(**options, flood=100 * FLOODERS, **flood)
+    # Flooders that are cut are members no more, so what is missing cannot be told.
+    return {row: {**flooded, "value": _ratio(flooded, without), "without": without, "missing": 0}}
+
+
+def _flood(row: str, environment: dict[str, str], apart: int = FLOODERS, **flood: int) -> Scenario:
+    measure = partial(_flooded, row=row, apart=apart, **flood)
+    return Scenario((row,), (RTSERVER,), measure, environment=environment)
+
+
 def _ratio(stalled: Figures, without: Figures) -> float:
     return float(stalled["p99_ms"] / without["p99_ms"]) if without["p99_ms"] else 0.0
 
+
+# The shipped configuration allows one client 100 events a second, so such a flood is none by its rules.
+MODEST = {"RTSERVER__LIMITS__RATE__MESSAGES": "10", "RTSERVER__LIMITS__RATE__BURST": "20"}
+# What a member says costs as often as there are members: a large room needs a lower rate.
+STRICT = {"RTSERVER__LIMITS__RATE__MESSAGES": "2", "RTSERVER__LIMITS__RATE__BURST": "5"}
 
 SCENARIOS = (
     # 200 clients that never wait send far more than the 100 a second that each is allowed; the limiter stays on.
@@ -171,4 +200,8 @@ SCENARIOS = (
     Scenario(("leaving",), (RTSERVER, NODE), _leaving, (STOCK,)),
     Scenario(("steady",), (RTSERVER, NODE), _steady, (STOCK,)),
     Scenario(("stall",), (RTSERVER,), _stalled, (NODE,)),
+    _flood("flood", MODEST),
+    _flood("flood-acks", MODEST, flood_acks=1),
+    _flood("flood-room", STRICT, apart=0),
+    _flood("flood-back", MODEST, back=1),
 )

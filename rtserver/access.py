@@ -42,7 +42,7 @@ class Access:
         foreign = self._hosts.stranger(scope) if self._hosts is not None else None
         if foreign is None:
             return None
-        return Denial(403, FORBIDDEN.code, _FOREIGN_HOST.format(foreign[:100]))
+        return Denial(403, FORBIDDEN.code, _FOREIGN_HOST.format(foreign[:100]), counted="host")
 
     def start(self) -> None:
         """Fetch the keys: the first client should not wait for them, nor the server for an issuer that is down."""

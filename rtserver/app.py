@@ -49,8 +49,9 @@ class App:
         self._http = routes.build(
             unready=self._unready,
             demo=config.demo.enabled,
-            resources=parts.resources(),
+            resources=parts.resources(lambda: self._unready() is None),
             origins=self.engine.origins,
+            refused=self.metrics.refused,
         )
 
     def on_connect(self, hook: OnConnect) -> OnConnect:
@@ -75,7 +76,7 @@ class App:
             await send({"type": "websocket.close", "code": 4004, "reason": "not_found"})
 
     async def _turn_away(self, denial: Denial, scope: Scope, receive: Receive, send: Send) -> None:
-        self.metrics.refused["host"] += 1
+        self.metrics.refused[denial.counted] += 1
         if scope["type"] == "websocket":
             await receive()  # websocket.connect
         await deny(scope, send, denial, [])
@@ -152,11 +153,13 @@ class App:
 
     def _admit(self, scope: Scope) -> Denial | None:
         if self.draining:
-            return _unavailable(RtError(SERVER_DRAINING, "the server is stopping"), 1)
+            draining = RtError(SERVER_DRAINING, "the server is stopping")
+            return _unavailable(draining, 1, counted=SERVER_DRAINING.reason)
         wait = self._parts.admission.knock(asyncio.get_running_loop().time())
         if wait:
-            self.metrics.refused["accept_rate"] += 1
-            return _unavailable(RtError(TOO_MANY_CONNECTIONS, "too many connections at once"), wait)
+            return _unavailable(
+                RtError(TOO_MANY_CONNECTIONS, "too many connections at once"), wait, counted="accept_rate"
+            )
         return None
 
 
@@ -173,6 +176,7 @@ def create_app(source: str | Path | Mapping[str, Any] | Config | None = None) ->
     return App(source)
 
 
-def _unavailable(error: RtError, wait: int) -> Denial:
+def _unavailable(error: RtError, wait: int, *, counted: str) -> Denial:
     """Return a refusal on HTTP level, after which socket.io-client tries again; a CONNECT_ERROR would end it."""
-    return Denial(503, error.reason.code, error.message, [(b"retry-after", str(wait).encode())])
+    later = [(b"retry-after", str(wait).encode())]
+    return Denial(503, error.reason.code, error.message, later, counted=counted)

@@ -16,6 +16,7 @@ from rtserver.announcements import Announcer
 from rtserver.api.bodies import Reader
 from rtserver.api.credentials import Keys, Owners
 from rtserver.api.inboxes import inboxes
+from rtserver.api.metrics import metrics
 from rtserver.api.notifications import own
 from rtserver.api.notify import notify
 from rtserver.api.tokens import tokens
@@ -36,22 +37,25 @@ from rtserver.handlers.base import Context
 from rtserver.keeper import Keeper
 from rtserver.node import Node
 from rtserver.notifications import Notifications
+from rtserver.protocol.errors import REASONS
 from rtserver.protocol.identifiers import Clock
 from rtserver.publishing import Publishing
 from rtserver.reports import Reporter
 from rtserver.rooms.stream import Publication
 from rtserver.rooms.tape import Tape
 from rtserver.roster import Roster
-from rtserver.router import Router
+from rtserver.router import EVENTS, Router
 from rtserver.store.database import Database
 from rtserver.store.lives import SqlLives
 from rtserver.store.notifications import SqlInbox
 from rtserver.store.outbox import SqlOutbox
 from rtserver.store.revocations import SqlRevocations
+from rtserver.telemetry.exposition import Exposition, Labels, Standing
 from rtserver.telemetry.metrics import Metrics
 from rtserver.transport.engine import EngineServer
 from rtserver.transport.lane import LaneLimits
 from rtserver.transport.outbound import Outbound
+from rtserver.version import __version__
 from rtserver.vitals import Vitals
 from rtserver.webhooks.dispatcher import Dispatcher, Settings
 from rtserver.webhooks.targets import Bundling, Target
@@ -72,6 +76,7 @@ class Assembly:
         self.access = Access(config)
         self.grants = Grants(config.rooms)
         self.engine = _engine(config)
+        self.engine.refused = self.metrics.refused
         self.admission = Admission(config.limits.connections, now=0.0)
         self.fanout = Fanout(_tape(config), json_format("/", offsets=True))
         self.broker = _broker(self.fanout, self._hand_out)
@@ -102,11 +107,11 @@ class Assembly:
         )
         self.sio = self._sio()
 
-    def resources(self) -> list[APIRouter]:
-        """Return the HTTP API, a router per resource."""
+    def resources(self, ready: Callable[[], bool]) -> list[APIRouter]:
+        """Return the HTTP API, a router per resource; *ready* says whether clients should come."""
         config, node = self.config, self.node
         open_to_all = config.auth.mode == "none"
-        keys = Keys([key.get_secret_value() for key in config.api.keys], open_to_all=open_to_all)
+        keys = _keys(config, open_to_all=open_to_all)
         reader = Reader(config.engine.max_payload)
         verify = None if open_to_all else node.credentials.verify
         return [
@@ -114,11 +119,41 @@ class Assembly:
             inboxes(self.notifications, keys, reader),
             own(self.notifications, Owners(verify), reader),
             tokens(node, keys, reader),
+            *self._metrics_page(ready),
         ]
 
     def _hand_out(self, stream: str | None, message: Message, skip: Collection[str]) -> int:
         # The node is made after its broker.
         return self.node.hand_out(stream, message, skip)
+
+    def _metrics_page(self, ready: Callable[[], bool]) -> list[APIRouter]:
+        config = self.config
+        if not config.metrics.enabled:
+            return []
+        labels = Labels(
+            events=EVENTS,
+            reasons=[reason.reason for reason in REASONS],
+            targets=[target.name for target in config.webhooks.targets],
+        )
+        info = {"node": _node_name(config), "version": __version__}
+        page = Exposition(self.metrics, labels, lambda: self._standing(ready=ready()), info)
+        return [metrics(page, _keys(config, open_to_all=not config.metrics.require_key))]
+
+    def _standing(self, *, ready: bool) -> Standing:
+        node, webhooks = self.node, self.webhooks
+        return Standing(
+            sessions=len(self.engine.sockets),
+            connections=node.connections,
+            users=node.users,
+            rooms=len(node.registry),
+            members=node.registry.memberships,
+            accepted=node.accepted,
+            slow_consumers=self.engine.limits.evicted,
+            dropped_volatile=self.engine.limits.dropped_volatile,
+            webhook_pending=webhooks.pending,
+            webhook_queue=webhooks.queued,
+            ready=ready,
+        )
 
     def _webhooks(self) -> Dispatcher:
         webhooks = self.config.webhooks
@@ -129,7 +164,7 @@ class Assembly:
             self.clock,
             self.metrics,
             Settings(
-                node=self.config.server.name or socket.gethostname(),
+                node=_node_name(self.config),
                 wait_for_commit=webhooks.ack == "committed" and self.database.durable,
                 max_events=webhooks.queue.max_events,
                 drop_oldest=webhooks.queue.overflow == "drop_oldest",
@@ -226,3 +261,11 @@ def _tape(config: Config) -> Tape[Outbound] | None:
         return None
     unnoticed = engine.ping_interval + engine.ping_timeout + engine.send_buffer.stall
     return Tape(recovery.max_messages, MAX_TAPE, recovery.window + unnoticed)
+
+
+def _keys(config: Config, *, open_to_all: bool) -> Keys:
+    return Keys([key.get_secret_value() for key in config.api.keys], open_to_all=open_to_all)
+
+
+def _node_name(config: Config) -> str:
+    return config.server.name or socket.gethostname()

@@ -47,6 +47,16 @@ class Node(Publisher):
     # Connections.
 
     @property
+    def accepted(self) -> int:
+        """How many clients were accepted since the start."""
+        return self._numbers
+
+    @property
+    def users(self) -> int:
+        """How many different client_ids are connected."""
+        return self._roster.users
+
+    @property
     def connections(self) -> int:
         """How many clients are connected."""
         return len(self._roster)

@@ -17,6 +17,11 @@ class Roster:
     def __len__(self) -> int:
         return len(self._by_sid)
 
+    @property
+    def users(self) -> int:
+        """How many different client_ids there are."""
+        return len(self._by_id)
+
     def __contains__(self, sid: str) -> bool:
         return sid in self._by_sid
 

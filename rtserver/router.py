@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from random import uniform
 from typing import Any, NamedTuple, NoReturn
 
 import orjson
@@ -73,12 +74,18 @@ ROUTES: dict[str, Route] = {
 # Both name an event whose payload names the event.
 _ENVELOPE = "message"
 
+EVENTS = (*ROUTES, _ENVELOPE)
+"""Every name by which a client reaches us."""
+
 # So many bytes of an event cost one more token: delivering them to a room is what a client can make others pay for.
 BYTES_PER_TOKEN = 16 * 1024
 
 # A client that is refused for its rate more often than this is no longer in a hurry but hostile, or broken: answering
 # it costs more than it is worth. A program that sends a thousand events in a loop is told a thousand times instead.
-REFUSALS = bucket.Rate(messages=50, per=1.0, burst=1000)
+REFUSALS = bucket.Rate(messages=10, per=1.0, burst=1000)
+# One that was refused so often and still goes on is read in pieces, with rests between them that grow from the one to
+# the other, in seconds: what a flood costs is for the server to say then, and the rest waits on its sender's side.
+HASTE, RESTS = 200, (1.0, 4.0)
 
 
 class Router:
@@ -86,6 +93,7 @@ class Router:
 
     def __init__(self, context: Context, limits: Limits) -> None:
         self._context = context
+        self._metrics = context.node.metrics
         self._message_size = limits.message_size
         self._rate = _rate(limits.rate) if limits.rate is not None else None
         self._event_rates = {event: _rate(rate) for event, rate in limits.events.items()}
@@ -93,6 +101,10 @@ class Router:
     def knows(self, event: str) -> bool:
         """Tell whether the event is one of ours."""
         return event in ROUTES or event == _ENVELOPE
+
+    def count(self, event: object) -> None:
+        """Count an event that came, under its name if that is one of ours: strangers make up any number of others."""
+        self._metrics.received[event if isinstance(event, str) and self.knows(event) else "other"] += 1
 
     def check_rate(self, client: Client, now: float, size: int = 0) -> None:
         """Take tokens from the client's bucket for an event of so many bytes; raise `RtError` without enough of them.
@@ -126,6 +138,7 @@ class Router:
         *size* is that of the packet with its attachments, in bytes; *now* as in `check_rate`.
         """
         name = event
+        self.count(event)
         try:
             self.check_rate(client, now, size)
             if event == _ENVELOPE:
@@ -179,7 +192,7 @@ class Router:
     def _refused(
         self, client: Client, event: object, error: RtError, wants_ack: bool
     ) -> dict[str, Any] | None:
-        self._context.node.metrics.refused[error.reason.reason] += 1
+        self._metrics.refused[error.reason.reason] += 1
         if wants_ack:
             return {"ok": False, "error": error.body()}
         client.emit("error", {**error.body(), "event": event})
@@ -193,6 +206,13 @@ def _slow_down(client: Client, wait: float, now: float) -> NoReturn:
     if client.patience.take(now):
         client.log.warning("client sent away", reason=RATE_LIMITED.reason, ip=client.ip)
         client.gateway.dismiss(client, RtError(RATE_LIMITED, "too many events over the rate"))
+    elif client.patience.spent > HASTE:
+        # They differ, because a crowd that began in one moment would otherwise be back in one moment.
+        seconds = (RESTS[0] + (RESTS[1] - RESTS[0]) * client.patience.spent / REFUSALS.burst) * uniform(
+            0.5, 1.5
+        )
+        if client.session.rest(seconds):
+            client.patience.skip(seconds)
     raise RtError(RATE_LIMITED, "too many events, slow down", retry_after=round(wait, 3) or 0.001)
 
 

@@ -4,6 +4,7 @@
  * swarm.c   the clients: dialling, entering a room, reading, writing, going away
  * meter.c   the clock, the server's CPU time, latency samples
  * acks.c    acknowledgements: how many, how late, and the ids in them
+ * flood.c   clients that send more than they may, and do not listen
  * main.c    the commands: open, run, stall, leave, status
  */
 #ifndef LOAD_H
@@ -52,6 +53,18 @@ uint64_t acks_heard(const char *text, size_t size, bool good, bool measuring); /
 uint64_t acks_missing(void);
 void acks_report(void); /* fields for the line of JSON */
 
+/* ---- flood.c */
+
+typedef struct {
+  double rate; /* events per second of all flooders together, 0 for none */
+  bool acks, back;
+} Flood;
+
+void flood_begin(const Flood *flood, double begin);
+void flood_turn(void);                                  /* sends what is due */
+bool flood_heard(const char *text, size_t size);        /* true for what a flooder said, or was told about it */
+void flood_report(void);                                /* fields for the line of JSON */
+
 /* ---- swarm.c */
 
 typedef struct {
@@ -64,24 +77,26 @@ enum State { IDLE, UPGRADING, OPENING, CONNECTING, JOINING, READY, GONE };
 typedef struct {
   int fd;
   enum State state;
-  bool narrow, stalled;
+  bool narrow, stalled, flooder;
   int room;
   double redial_at; /* after a 503, as socket.io-client does it */
   Buffer in, out;
 } Client;
 
 typedef struct {
-  int port, clients, rooms, sources, narrow;
+  int port, clients, rooms, sources, narrow, flooders, apart;
 } Plan;
 
 extern Client *swarm;
 extern int swarm_size, swarm_ready, swarm_lost, swarm_evicted, swarm_redialled;
+extern int swarm_cut; /* flooders whose connection was ended, each time */
 extern int *swarm_members; /* per room: members that still read */
 
 void swarm_start(int control_fd);
 void swarm_open(const Plan *plan);          /* returns when every client is ready; exits when one cannot be */
 bool swarm_turn(int milliseconds);          /* one turn of the event loop; true when the control file is readable */
 void swarm_send(Client *client, const char *text, size_t size);
+void swarm_redial(void);                    /* flooders that were cut, or told to wait, come back */
 void swarm_stall(int count);                /* the last `count` clients stop reading for good */
 void swarm_leave(void);                     /* closes every connection, all in one go */
 

@@ -1,11 +1,13 @@
 /* load PORT PIDS: reads commands from stdin, answers each with one line of JSON.
  *
- *   open clients=N [rooms=R] [narrow=K] [sources=S]
- *       N clients connect and join room i mod R (none for R=0); the last K take little into their kernel buffers
+ *   open clients=N [rooms=R] [narrow=K] [sources=S] [flooders=F [apart=A]]
+ *       N clients connect and join room i mod R (none for R=0); the last K take little into their kernel buffers;
+ *       the last F are flooders, with apart=A in A rooms of their own
  *   run [verb=chat|broadcast|ping] [inflight=W | rate=X] [seconds=T] [warm=T] [publishers=P] [size=B] [acks=1] [ids=FILE]
  *       the first P clients publish in turn: chat is counted per delivery to a member, ping per acknowledgement;
  *       W publications are kept under way, or X are published per second, late or not;
- *       acks=1 asks for acknowledgements besides, and the ids in them are written to FILE
+ *       acks=1 asks for acknowledgements besides, and the ids in them are written to FILE;
+ *       flood=Y [flood_acks=1] [back=1]: the flooders send Y events per second, and come back when they are cut
  *   stall count=K       the last K clients stop reading
  *   leave               every client hangs up
  *   status              who is there
@@ -30,6 +32,7 @@ typedef struct {
   bool ping, acks, stuck;
   double rate, seconds, warm;
   int inflight, publishers, size;
+  Flood flood;
 } Run;
 
 static uint64_t published, expected, delivered, refused, others;
@@ -69,9 +72,9 @@ static void look_at(uint64_t sent_at) {
 }
 
 /* Every message starts with its due time in hexadecimal nanoseconds. */
-static void chat_heard(const char *text, size_t size) {
+static void chat_heard(const Client *client, const char *text, size_t size) {
   static const char KEY[] = "\"message\":\"";
-  if (delivered++ % LOOK_AT || !measuring) return;
+  if (delivered++ % LOOK_AT || !measuring || client->flooder) return;
   const char *at = memmem(text, size, KEY, sizeof KEY - 1);
   if (at) look_at(strtoull(at + sizeof KEY - 1, NULL, 16));
 }
@@ -95,7 +98,8 @@ static void ack_heard(Client *client, const char *text, size_t size) {
 
 void heard(Client *client, const char *text, size_t size) {
   last_heard = now();
-  if (BEGINS(text, size, "42[\"chat\"") || BEGINS(text, size, "42[\"broadcast\"")) chat_heard(text, size);
+  if (flood_heard(text, size)) return;
+  if (BEGINS(text, size, "42[\"chat\"") || BEGINS(text, size, "42[\"broadcast\"")) chat_heard(client, text, size);
   else if (BEGINS(text, size, "43")) ack_heard(client, text, size);
   else if (BEGINS(text, size, "42[\"error\"")) error_heard(client, text, size);
   else others++;
@@ -161,7 +165,8 @@ static void publish_until(Run *run, double begin, double end) {
     int wait = 10;
     if (run->rate > 0) wait = publish_by_clock(run, begin);
     else keep_inflight(run);
-    swarm_turn(wait);
+    flood_turn();
+    swarm_turn(run->flood.rate > 0 && wait > 1 ? 1 : wait);
     if (delivered != before) moved = time;
     else if (time - moved > STUCK) run->stuck = true;
     before = delivered;
@@ -204,6 +209,7 @@ static void report(const Run *run, const Mark *from, const Mark *to) {
          samples_quantile(&latency, .5) * 1e3, samples_quantile(&latency, .9) * 1e3, samples_quantile(&latency, .99) * 1e3,
          samples_quantile(&latency, 1) * 1e3, latency.count);
   if (run->acks && !run->ping) acks_report();
+  if (run->flood.rate > 0) flood_report();
   printf("\"missing\":%lld,\"refused\":%llu,\"stuck\":%s,\"lost\":%d,\"evicted\":%d}\n",
          (long long)(expected - delivered), (unsigned long long)refused, run->stuck ? "true" : "false", swarm_lost, swarm_evicted);
 }
@@ -223,6 +229,7 @@ static void run_command(const char *line) {
       .inflight = (int)number(line, "inflight", 1),
       .publishers = (int)number(line, "publishers", 1),
       .size = (int)number(line, "size", 64),
+      .flood = {number(line, "flood", 0), number(line, "flood_acks", 0) > 0, number(line, "back", 0) > 0},
   };
   if (run.publishers > swarm_size) run.publishers = swarm_size;
   if (run.size < 16) run.size = 16;
@@ -232,6 +239,7 @@ static void run_command(const char *line) {
   acks_begin(ids);
   latency.count = 0;
   double begin = now();
+  flood_begin(&run.flood, begin);
   publish_until(&run, begin, begin + run.warm);
   measuring = true;
   Mark from = mark();
@@ -249,6 +257,8 @@ static void open_command(const char *line, int port) {
       .rooms = (int)number(line, "rooms", 1),
       .sources = (int)number(line, "sources", 1),
       .narrow = (int)number(line, "narrow", 0),
+      .flooders = (int)number(line, "flooders", 0),
+      .apart = (int)number(line, "apart", 0),
   };
   double begin = now();
   swarm_open(&plan);

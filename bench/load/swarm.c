@@ -17,7 +17,7 @@
 enum { DIALLING_AT_ONCE = 64, INBOX = 1 << 20, EVENTS = 1024 };
 
 Client *swarm;
-int swarm_size, swarm_ready, swarm_lost, swarm_evicted, swarm_redialled;
+int swarm_size, swarm_ready, swarm_lost, swarm_evicted, swarm_redialled, swarm_cut;
 int *swarm_members;
 
 static Plan plan;
@@ -58,9 +58,23 @@ static void hang_up(Client *client) {
   buffer_free(&client->out);
 }
 
+/* A flooder may come back, see swarm_redial. */
+static void cut(Client *client) {
+  hang_up(client);
+  if (client->state == READY) {
+    if (client->room >= 0) swarm_members[client->room]--;
+  } else {
+    underway--;
+  }
+  client->state = IDLE;
+  client->redial_at = now() + 0.2;
+  swarm_cut++;
+}
+
 static void lost(Client *client, const char *why) {
   if (client->state == GONE) return;
   if (opening) die("a client was closed while the swarm opened", why, strlen(why));
+  if (client->flooder) return cut(client);
   hang_up(client);
   client->state = GONE;
   if (client->stalled) {
@@ -246,7 +260,7 @@ static void on_event(Client *client, uint32_t events) {
     watch(client, EPOLLIN);
     if (client->out.size) flush(client);
   }
-  if (client->state != GONE && events & (EPOLLIN | EPOLLHUP | EPOLLERR)) readable(client);
+  if (client->state != GONE && client->state != IDLE && events & (EPOLLIN | EPOLLHUP | EPOLLERR)) readable(client);
 }
 
 bool swarm_turn(int milliseconds) {
@@ -282,14 +296,22 @@ static void dial_some(int *next) {
     if (swarm[i].state == IDLE && swarm[i].redial_at <= time) dial(&swarm[i]);
 }
 
+void swarm_redial(void) {
+  double time = now();
+  for (int i = 0; i < swarm_size && underway < DIALLING_AT_ONCE; i++)
+    if (swarm[i].flooder && swarm[i].state == IDLE && swarm[i].redial_at <= time) dial(&swarm[i]);
+}
+
 void swarm_open(const Plan *wanted) {
   plan = *wanted;
   swarm_size = plan.clients;
   swarm = calloc((size_t)swarm_size, sizeof *swarm);
-  swarm_members = calloc((size_t)plan.rooms + 1, sizeof *swarm_members);
+  swarm_members = calloc((size_t)(plan.rooms + plan.apart) + 1, sizeof *swarm_members);
   for (int i = 0; i < swarm_size; i++) {
     swarm[i].room = plan.rooms ? i % plan.rooms : -1;
     swarm[i].narrow = i >= swarm_size - plan.narrow;
+    swarm[i].flooder = i >= swarm_size - plan.flooders;
+    if (swarm[i].flooder && plan.apart) swarm[i].room = plan.rooms + i % plan.apart;
   }
   opening = true;
   double latest = now() + 180;

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from fastapi import APIRouter, Depends, FastAPI
 from starlette.exceptions import HTTPException
@@ -26,18 +28,23 @@ def build(
     demo: bool,
     resources: Sequence[APIRouter] = (),
     origins: Origins | None = None,
+    refused: Counter[str] | None = None,
 ) -> FastAPI:
     """Return the application.
 
     *unready* says why no clients should come; *demo* puts the demo page at ``/`` when it was built; pages of other
-    origins than *origins* may not use *resources*.
+    origins than *origins* may not use *resources*; *refused* counts what was refused, by reason.
     """
     origins = origins or Origins(())
     app = FastAPI(
         openapi_url=None,
         redirect_slashes=False,
         middleware=[Middleware(Cors, origins)],
-        exception_handlers={RtError: _refused, HTTPException: _http_error, Exception: _failed},
+        exception_handlers={
+            RtError: partial(_refused, Counter() if refused is None else refused),
+            HTTPException: _http_error,
+            Exception: _failed,
+        },
     )
     app.add_route("/healthz", healthz)
     app.add_route("/readyz", readyz(unready))
@@ -49,8 +56,9 @@ def build(
     return app
 
 
-async def _refused(request: Request, error: Exception) -> Response:
+async def _refused(counted: Counter[str], request: Request, error: Exception) -> Response:
     assert isinstance(error, RtError)
+    counted[error.reason.reason] += 1
     headers = {"Retry-After": str(round(error.retry_after or 1))} if error.reason.reconnect else {}
     if error.reason.http_status == 401:
         headers["WWW-Authenticate"] = "Bearer"

@@ -25,7 +25,7 @@ def advice(config: Config) -> Iterator[str]:
     secret = config.auth.jwt.secret
     if secret is not None and len(secret.get_secret_value().encode()) < 32:
         yield "auth.jwt.secret: is shorter than 32 bytes, so it may be guessed"
-    if config.api.keys and config.auth.mode == "none":
+    if config.api.keys and config.auth.mode == "none" and not config.metrics.require_key:
         yield "api.keys: are asked of nobody while auth.mode is none"
     hooks = config.auth.hooks
     if (hooks.connect or hooks.join or hooks.publish) and not hooks.secrets:

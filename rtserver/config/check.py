@@ -50,10 +50,16 @@ def _store(config: Config) -> Iterator[Problem]:
         yield Problem("store.url", "needs three slashes before the file", "for example sqlite:///rtserver.db")
 
 
+def _metrics(config: Config) -> Iterator[Problem]:
+    if config.metrics.enabled and config.metrics.require_key and not config.api.keys:
+        yield Problem("metrics.require_key", "nobody has a key while api.keys is empty", "set api.keys")
+
+
 CHECKS: tuple[tuple[tuple[str, ...], Check], ...] = (
     (("auth.mode", "auth.open_to_network", "server.host"), _open_to_network),
     (("server.tls",), _tls),
     (("store.url",), _store),
+    (("metrics", "api.keys"), _metrics),
     (("auth.mode", "auth.jwt"), lambda config: jwt_problems(config.auth)),
 )
 """Each check with the places it looks at."""

@@ -73,6 +73,8 @@ class Metrics(Section):
 
     enabled: bool = True
     """Whether /metrics answers."""
+    require_key: bool = False
+    """Whether it answers only who has one of `api.keys`, whatever auth.mode is."""
 
 
 class Logging(Section):

@@ -91,6 +91,7 @@ class Lobby:
         if packet.namespace in connection.clients or connection.attempts > MAX_ATTEMPTS:
             raise MalformedPacket("one CONNECT per namespace")
         if not self._application.has_namespace(packet.namespace):
+            self._node.metrics.refused["namespace"] += 1
             self._tell(connection, packet.namespace, {"message": "Invalid namespace"})
             return None
         entry = _Entry(connection, packet, gateway, new_sid)

@@ -97,6 +97,8 @@ class SocketIoServer(socketio.AsyncServer):  # type: ignore[misc]  # the library
     def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> Any:
         connection = self._connections.pop(eio_sid, None)
         self.environ.pop(eio_sid, None)
+        if reason == "transport error":
+            self._node.metrics.refused["malformed"] += 1
         if connection is not None:
             farewell = reason in (self.reason.SERVER_DISCONNECT, self.reason.CLIENT_DISCONNECT)
             for client in list(connection.clients.values()):
@@ -110,7 +112,8 @@ class SocketIoServer(socketio.AsyncServer):  # type: ignore[misc]  # the library
     def _give_up(self, connection: Connection) -> None:
         # An application that took over the messages decides itself whom it accepts.
         ours = self._engine.handlers["message"] == self._handle_eio_message
-        if ours and not connection.accepted:
+        if ours and not connection.accepted and not connection.session.closed:
+            self._node.metrics.refused[HANDSHAKE_TIMEOUT.reason] += 1
             connection.session.close(HANDSHAKE_TIMEOUT.code, HANDSHAKE_TIMEOUT.reason)
 
     # What clients say.
@@ -151,6 +154,7 @@ class SocketIoServer(socketio.AsyncServer):  # type: ignore[misc]  # the library
 
     async def _custom(self, client: Client, packet: Packet) -> None:
         event, args, ack_id = packet.data[0], packet.data[1:], packet.id
+        self._router.count(event)
         try:
             self._router.check_rate(client, time.monotonic(), packet.size)
             self._router.check_event_rate(client, event, time.monotonic())

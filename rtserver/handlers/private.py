@@ -27,4 +27,5 @@ async def private(context: Context, client: Client, request: Private) -> dict[st
     delivered = node.emit_to(request.to, Message("private", body))
     if not delivered:
         raise RtError(NOT_FOUND, "to: nobody is connected under this client_id")
+    node.metrics.messages["private"] += 1
     return {"id": message_id, "timestamp": timestamp, "delivered": delivered}

@@ -23,14 +23,25 @@ class Bucket:
         self._tokens = rate.burst
         self._updated = now
 
+    @property
+    def spent(self) -> float:
+        """How many tokens were missing after the last was taken."""
+        return self._rate.burst - self._tokens
+
+    def skip(self, seconds: float) -> None:
+        """Let so much time pass from now on without earning anything."""
+        self._updated += seconds
+
     def take(self, now: float, cost: float = 1.0) -> float:
         """Take *cost* tokens and return 0.0, or return the seconds after which they will be there.
 
         What costs more than the bucket ever holds costs all of it: else it could never be had.
         """
         rate = self._rate
-        tokens = min(rate.burst, self._tokens + max(0.0, now - self._updated) * rate.per_second)
-        self._updated = now
+        tokens = self._tokens
+        if now > self._updated:
+            tokens = min(rate.burst, tokens + (now - self._updated) * rate.per_second)
+            self._updated = now
         if cost > rate.burst:
             cost = rate.burst
         if tokens >= cost:

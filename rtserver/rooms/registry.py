@@ -46,9 +46,11 @@ class Change(NamedTuple):
 class Registry:
     """The rooms of one node. ``join`` and ``leave`` tell what changed, so that callers can announce it."""
 
-    __slots__ = ("_rooms",)
+    __slots__ = ("_rooms", "memberships")
 
     def __init__(self) -> None:
+        self.memberships = 0
+        """The members of all rooms together."""
         self._rooms: dict[str, dict[str, Member]] = {}
 
     def __len__(self) -> int:
@@ -65,6 +67,7 @@ class Registry:
         arrived = member is None
         if member is None:
             member = members[client.client_id] = Member(client.client_id, name, verified, now)
+            self.memberships += 1
         if client.sid in member.sids:
             return Change(False, False, False, len(members))
         member.sids = (*member.sids, client.sid)
@@ -79,6 +82,7 @@ class Registry:
         member.sids = tuple(sid for sid in member.sids if sid != client.sid)
         if not member.sids:
             del members[client.client_id]
+            self.memberships -= 1
         if not members:
             del self._rooms[room]
         return Change(True, not member.sids, not members, len(members))

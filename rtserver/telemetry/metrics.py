@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 
+WAYS_OUT = ("accept_rate", "application", "bad_handshake", "host", "malformed", "namespace", "origin")
+"""What is refused for other reasons than those of the closed list, which clients never see by these names."""
+
 
 class Metrics:
     """What this node did since it started."""
 
-    __slots__ = ("deliveries", "dropped", "messages", "refused", "webhook_deliveries")
+    __slots__ = ("deliveries", "dropped", "messages", "received", "refused", "webhook_deliveries")
 
     def __init__(self) -> None:
+        self.received: Counter[str] = Counter()
+        """Events that clients sent, by name; those without a name of ours are ``other``."""
         self.messages: Counter[str] = Counter()
         """Publications and private messages by event."""
         self.deliveries = 0
         """Messages handed to clients."""
         self.refused: Counter[str] = Counter()
-        """Connections and requests refused, by reason."""
+        """Connections, events and requests refused, by reason: each of them once."""
         self.dropped: Counter[str] = Counter()
         """What a bound threw away, by what it was."""
         self.webhook_deliveries: Counter[tuple[str, str]] = Counter()

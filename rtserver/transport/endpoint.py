@@ -35,10 +35,11 @@ async def serve(engine: EngineServer, scope: Scope, receive: Receive, send: Send
     origin = headers[b"origin"].decode("latin-1") if b"origin" in headers else None
     host = headers.get(b"host", b"").decode("latin-1")
     cors: Headers = []
+    request: EngineRequest | None = None
     try:
         if not engine.origins.allows(origin, host):
             _tell_refused(engine, origin)
-            raise requests.forbidden("Origin not allowed")
+            raise requests.forbidden("Origin not allowed", "origin")
         cors = cors_headers(origin)
         if scope.get("method") == "OPTIONS":
             await _preflight(send, cors)
@@ -50,6 +51,9 @@ async def serve(engine: EngineServer, scope: Scope, receive: Receive, send: Send
             status, body = await _polling(engine, request, scope, receive)
             await requests.respond(send, status, body, cors, _TEXT)
     except Denial as denial:
+        if request is None or request.sid is None:
+            # What is wrong with a request of a session ends the session, and is counted there.
+            engine.refused[denial.counted] += 1
         await requests.deny(scope, send, denial, cors)
 
 
@@ -104,7 +108,7 @@ async def _open_polling(engine: EngineServer, scope: Scope) -> bytes:
     lane = PollingLane(engine.limits, NOBODY)
     session = await engine.open(lane, requests.environ_of(scope))
     if session is None:
-        raise requests.forbidden("Connection refused")
+        raise requests.forbidden("Connection refused", "application")
     upgrades = ["websocket"] if engine.allow_upgrades and "websocket" in engine.transports else []
     opening = [engine.greeting(session, upgrades), *lane.take_over()]
     return packets.SEPARATOR.join(out.payload for out in opening).encode()
@@ -204,5 +208,5 @@ def _upgrade(engine: EngineServer, sid: str, lane: Lane) -> Upgrade:
 async def _open_websocket(engine: EngineServer, lane: Lane, scope: Scope) -> Session:
     session = await engine.open(lane, requests.environ_of(scope))
     if session is None:
-        raise requests.forbidden("Connection refused")
+        raise requests.forbidden("Connection refused", "application")
     return session

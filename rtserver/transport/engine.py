@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -50,6 +51,7 @@ class EngineServer(engineio.AsyncServer, SessionEvents):  # type: ignore[misc]  
         allowed = options.get("cors_allowed_origins") or []
         self.origins = Origins([allowed] if isinstance(allowed, str) else allowed)
         self.refused_origins: set[str] = set()
+        self.refused: Counter[str] = Counter()
         self.limits = limits or LaneLimits()
         self.wire = Wire(self.limits, self.max_http_buffer_size)
         self.heartbeat = Heartbeat(self.ping_interval, self.ping_timeout)

@@ -16,11 +16,23 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class Denial(Exception):
-    """A request that is refused: HTTP *status* and the body ``{code, message}`` of the reference implementation."""
+    """A request that is refused: HTTP *status* and the body ``{code, message}`` of the reference implementation.
 
-    def __init__(self, status: int, code: int, message: str, headers: Headers | None = None) -> None:
+    *counted* is what it counts as among those that are refused.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: int,
+        message: str,
+        headers: Headers | None = None,
+        *,
+        counted: str = "bad_handshake",
+    ) -> None:
         super().__init__(message)
         self.status = status
+        self.counted = counted
         self.body = orjson.dumps({"code": code, "message": message})
         self.headers = headers or []
 
@@ -45,9 +57,9 @@ def bad_request(message: str = "Bad request") -> Denial:
     return Denial(400, 3, message)
 
 
-def forbidden(message: str) -> Denial:
+def forbidden(message: str, counted: str = "bad_handshake") -> Denial:
     """Return the denial of a request that is understood and not wanted."""
-    return Denial(403, 4, message)
+    return Denial(403, 4, message, counted=counted)
 
 
 def bad_version() -> Denial:

@@ -94,6 +94,11 @@ class Dispatcher:
         """Tell whether the store takes what we write."""
         return self._journal.healthy and (self._begun or not self._couriers)
 
+    @property
+    def queued(self) -> int:
+        """How many events are in memory, and not in the outbox yet."""
+        return self._journal.queued
+
     async def start(self, open_store: Callable[[], Awaitable[None]], here: Here) -> None:
         """Begin to deliver. When the store cannot be opened, events wait in the queue until it can."""
         if not self._couriers:

@@ -163,7 +163,8 @@ class TestPublish:
 
     async def test_gone_meanwhile(self, hooked, backend: Backend, node: Node):
         """What a client wanted to say is not said when it left before the backend had an opinion."""
-        server = hooked("publish")
+        # More time than a client that was cut is held for.
+        server = hooked("publish", timeout="30s")
         ada, bob = [await node.connect(server.url) for _ in range(2)]
 
         def leave_first(data: dict[str, Any]) -> dict[str, Any]:

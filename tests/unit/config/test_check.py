@@ -145,3 +145,10 @@ def test_stores_and_targets_that_cannot_be_used(data: dict[str, Any], path: str)
     with pytest.raises(ConfigError) as caught:
         load(data, env={})
     assert [problem.path for problem in caught.value.problems] == [path]
+
+
+def test_a_key_for_metrics_that_nobody_has() -> None:
+    """Metrics behind a key need one, or nobody could ever read them."""
+    assert any(said.startswith("metrics.require_key") for said in told({"metrics": {"require_key": True}}))
+    assert told({"metrics": {"require_key": True}, "api": {"keys": ["the-key"]}}) == []
+    assert told({"metrics": {"require_key": True, "enabled": False}}) == []
