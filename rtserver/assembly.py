@@ -32,6 +32,7 @@ from rtserver.gateway.handshake import Handshake
 from rtserver.gateway.members import Members
 from rtserver.gateway.recovery import Recovery
 from rtserver.gateway.socketio import SocketIoServer
+from rtserver.gateway.websocket import WebSocketGateway
 from rtserver.handlers.base import Context
 from rtserver.keeper import Keeper
 from rtserver.node import Node
@@ -99,6 +100,9 @@ class Assembly:
             self.node, self.grants, config.limits.rooms_per_client, self.notifications, self.access.hooks
         )
         self.sio = self._sio()
+        self.websocket = WebSocketGateway(
+            self.engine, self.sio.desk, self.sio.environ, trusting=config.auth.mode == "none"
+        )
 
     def resources(self) -> list[APIRouter]:
         """Return the HTTP API, a router per resource."""

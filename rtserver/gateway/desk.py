@@ -83,6 +83,13 @@ class Desk:
             error = limited
         _acknowledge(client, ack_id, self.router.refuse(client, event, error, ack_id is not None))
 
+    def hear(self, client: Client, size: int) -> None:
+        """Count what needs no answer, such as a pong, against the rate."""
+        try:
+            self.router.check_rate(client, time.monotonic(), size)
+        except RtError as error:
+            self.node.metrics.refused[error.reason.reason] += 1
+
     async def _custom(self, client: Client, event: Any, args: list[Any], size: int, ack_id: Any) -> None:
         try:
             self.router.check_rate(client, time.monotonic(), size)

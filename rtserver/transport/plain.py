@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
+from rtserver.protocol.errors import SERVER_ERROR
 from rtserver.transport import door, requests
 from rtserver.transport.frames import GOING_AWAY, NORMAL, farewell
 from rtserver.transport.packets import MalformedPacket
@@ -13,6 +15,8 @@ from rtserver.transport.websocket import AsgiLane
 
 if TYPE_CHECKING:
     from rtserver.transport.engine import EngineServer
+
+_log = logging.getLogger("rtserver.websocket")
 
 
 class PlainSession(Session):
@@ -44,6 +48,9 @@ class PlainSession(Session):
             self._events.received(self, data)
         except MalformedPacket as error:
             self.refuse(str(error))
+        except Exception:
+            _log.exception("a message could not be handled")
+            self.close(SERVER_ERROR.code, SERVER_ERROR.reason, "transport error")
 
 
 class PlainEvents(SessionEvents):
