@@ -118,8 +118,10 @@ class AsgiLane:
             message = await receive()
             if message["type"] != "websocket.receive":
                 code: int | None = message.get("code")
-                # ASGI has a number for "none".
-                return None if code == frames.NO_STATUS else code
+                if code != frames.NO_STATUS:
+                    return code
+                # ASGI's number for a close frame without a code. uvicorn has it for a cut line too, without a reason.
+                return None if "reason" in message else frames.ABNORMAL
             text = message.get("text")
             if _size(text if text is not None else message["bytes"]) > self._max_payload:
                 self.close(frames.TOO_BIG, f"message over {self._max_payload} bytes")
