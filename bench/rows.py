@@ -55,6 +55,13 @@ ROWS = (
         1.2,
         against="itself",
     ),
+    Row(
+        "plain",
+        "chat to 1000 members, 1 in flight, plain WebSocket",
+        "plain ÷ Socket.IO, CPU per delivery",
+        1.0,
+        against="itself",
+    ),
 )
 HOOKS = (
     Row(

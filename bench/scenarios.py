@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Any
 
 from bench import processes
@@ -156,6 +157,21 @@ def _stalled(server: Running, pace: Pace) -> dict[str, Figures]:
     return {"stall": {**stalled, "value": _ratio(stalled, without), "without": without}}
 
 
+def _plain(server: Running, pace: Pace) -> dict[str, Figures]:
+    """Compare members by plain WebSocket with as many by Socket.IO, on a second server of the same kind, in turns."""
+    with running(server.server) as second, load_on(server) as socketio, load_on(second) as plain:
+        socketio.open(clients=1000, rooms=1)
+        plain.open(clients=1000, rooms=1, plain=1)
+        turns = [
+            [load.run(inflight=1, publishers=1000, seconds=pace.seconds, warm=pace.warm) for load in pair]
+            for pair in [(socketio, plain)] * pace.pairs
+        ]
+    without, with_ = ([turn[which]["cpu_us"] for turn in turns] for which in (0, 1))
+    last = turns[-1][1]
+    value = median(plain / other for other, plain in zip(without, with_, strict=True))
+    return {"plain": {**last, "value": value, "socketio_us": without, "plain_us": with_}}
+
+
 def _ratio(stalled: Figures, without: Figures) -> float:
     return float(stalled["p99_ms"] / without["p99_ms"]) if without["p99_ms"] else 0.0
 
@@ -171,4 +187,5 @@ SCENARIOS = (
     Scenario(("leaving",), (RTSERVER, NODE), _leaving, (STOCK,)),
     Scenario(("steady",), (RTSERVER, NODE), _steady, (STOCK,)),
     Scenario(("stall",), (RTSERVER,), _stalled, (NODE,)),
+    Scenario(("plain",), (RTSERVER,), _plain),
 )

@@ -72,6 +72,7 @@ typedef struct {
 
 typedef struct {
   int port, clients, rooms, sources, narrow;
+  bool plain; /* WebSockets without Socket.IO */
 } Plan;
 
 extern Client *swarm;
