@@ -15,7 +15,7 @@ from rtserver.transport.mailbox import Mailbox
 from rtserver.transport.session import Session
 
 _SAID = ("token", "client_id", "name")
-_NOTHING: dict[str, str] = {}
+NOTHING_SAID: dict[str, str] = {}
 _FULL = (None, None)
 
 
@@ -42,7 +42,7 @@ class Connection:
         # What the handshake may have said in the URL; another namespace may join long after it.
         self.query = {
             key: value for key, value in parse_qsl(environ["QUERY_STRING"]) if key in _SAID
-        } or _NOTHING
+        } or NOTHING_SAID
         self.ip: str = environ.get("REMOTE_ADDR", "")
         self.clients: dict[str, Client] = {}
         self.attempts = 0

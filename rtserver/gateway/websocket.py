@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from rtserver.client import Client
-from rtserver.gateway.connection import Connection
+from rtserver.gateway.connection import NOTHING_SAID, Connection
 from rtserver.gateway.desk import Desk
 from rtserver.gateway.handshake import Introduction
 from rtserver.gateway.members import MAIN
@@ -31,6 +31,9 @@ _BY_CODE = {reason.code: reason for reason in REASONS}
 _UPGRADE = [(b"upgrade", b"websocket"), (b"connection", b"upgrade")]
 
 
+_NOWHERE = Place()
+
+
 class PlainConnection(Connection):
     """One WebSocket: one client, in the main namespace, at a *place*. *problem* is what is wrong with its URL."""
 
@@ -39,7 +42,7 @@ class PlainConnection(Connection):
     def __init__(self, session: Session, scope: Scope, environ: dict[str, Any]) -> None:
         super().__init__(session, environ)
         self.begun = False
-        self.place = Place()
+        self.place = _NOWHERE
         self.problem: RtError | None = None
         try:
             self.place = place_of(scope)
@@ -168,6 +171,8 @@ class WebSocketGateway(PlainEvents):
 
     def _settle(self, connection: PlainConnection) -> Awaitable[Any] | None:
         """Bring a client that was let in to its place."""
+        # It may live for days; what its URL said of it is known by now.
+        connection.query = NOTHING_SAID
         arrival = connection.place.arrival()
         client = connection.client
         if arrival is None or client is None or not client.live:
