@@ -23,7 +23,7 @@ class Load:
         self._process = process
 
     def open(self, **options: int) -> Answer:
-        """Connect clients: `clients`, `rooms`, `narrow`, `sources`."""
+        """Connect clients: `clients`, `rooms`, `narrow`, `sources`, `plain`."""
         return self._do("open", options)
 
     def run(self, **options: object) -> Answer:

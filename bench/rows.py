@@ -63,6 +63,13 @@ ROWS = (
     _flood("flood-acks", "the same, every flooding event with an acknowledgement"),
     _flood("flood-room", "the same, from members of the room they chat in"),
     _flood("flood-back", "the same, by flooders that come back whenever they are cut"),
+    Row(
+        "plain",
+        "chat to 1000 members, 1 in flight, plain WebSocket",
+        "plain ÷ Socket.IO, CPU per delivery",
+        1.0,
+        against="itself",
+    ),
 )
 HOOKS = (
     Row(

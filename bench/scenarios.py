@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from statistics import median
 from typing import Any
 
 from bench import processes
@@ -180,6 +181,21 @@ def _flood(row: str, environment: dict[str, str], apart: int = FLOODERS, **flood
     return Scenario((row,), (RTSERVER,), measure, environment=environment)
 
 
+def _plain(server: Running, pace: Pace) -> dict[str, Figures]:
+    """Compare members by plain WebSocket with as many by Socket.IO, on a second server of the same kind, in turns."""
+    with running(server.server) as second, load_on(server) as socketio, load_on(second) as plain:
+        socketio.open(clients=1000, rooms=1)
+        plain.open(clients=1000, rooms=1, plain=1)
+        turns = [
+            [load.run(inflight=1, publishers=1000, seconds=pace.seconds, warm=pace.warm) for load in pair]
+            for pair in [(socketio, plain)] * pace.pairs
+        ]
+    without, with_ = ([turn[which]["cpu_us"] for turn in turns] for which in (0, 1))
+    last = turns[-1][1]
+    value = median(plain / other for other, plain in zip(without, with_, strict=True))
+    return {"plain": {**last, "value": value, "socketio_us": without, "plain_us": with_}}
+
+
 def _ratio(stalled: Figures, without: Figures) -> float:
     return float(stalled["p99_ms"] / without["p99_ms"]) if without["p99_ms"] else 0.0
 
@@ -204,4 +220,5 @@ SCENARIOS = (
     _flood("flood-acks", MODEST, flood_acks=1),
     _flood("flood-room", STRICT, apart=0),
     _flood("flood-back", MODEST, back=1),
+    Scenario(("plain",), (RTSERVER,), _plain),
 )

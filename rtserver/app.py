@@ -14,6 +14,7 @@ from rtserver.config.check import problems
 from rtserver.config.load import ConfigError, load
 from rtserver.config.schema import Config
 from rtserver.gateway.lobby import OnConnect
+from rtserver.gateway.places import leads_here
 from rtserver.protocol.errors import SERVER_DRAINING, SERVER_ERROR, TOO_MANY_CONNECTIONS, RtError
 from rtserver.store.base import StoreError
 from rtserver.telemetry import log
@@ -42,6 +43,7 @@ class App:
         self.logs_for_itself = True
         self._parts = parts = Assembly(config)
         self.sio, self.node, self.engine = parts.sio, parts.node, parts.engine
+        self.websocket = parts.websocket
         self.metrics, self.webhooks = parts.metrics, parts.webhooks
         self._opening = asyncio.Lock()
         self.engine.admit = self._admit
@@ -69,6 +71,8 @@ class App:
             await self._turn_away(denial, scope, receive, send)
         elif scope["path"].rstrip("/") == self._path:
             await self.engine.handle_request(scope, receive, send)
+        elif leads_here(scope["path"]):
+            await self.websocket.serve(scope, receive, send)
         elif scope["type"] == "http":
             await self._http(scope, receive, send)
         else:
@@ -85,14 +89,15 @@ class App:
         """Close every transport, in batches over *spread* seconds, so that the clients come back elsewhere."""
         self.draining = True
         self._parts.vitals.stop()
-        sessions = list(self.engine.sockets.values())
+        gateways = (self.sio, self.engine.sockets.values()), (self.websocket, self.websocket.sessions)
+        sessions = [(gateway, session) for gateway, theirs in gateways for session in theirs]
         batch = max(10, -(-len(sessions) // max(1, round(spread / step))))
         farewell = RtError(SERVER_DRAINING, "the server is stopping")
         for start in range(0, len(sessions), batch):
             if start:
                 await asyncio.sleep(step)
-            for session in sessions[start : start + batch]:
-                self.sio.announce_end(session.sid, farewell)
+            for gateway, session in sessions[start : start + batch]:
+                gateway.announce_end(session.sid, farewell)
                 session.close(SERVER_DRAINING.code, SERVER_DRAINING.reason, "server draining")
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
@@ -127,6 +132,7 @@ class App:
         await self._parts.keeper.stop()
         await self._parts.database.close()
         await self._parts.access.close()
+        self.websocket.close()
         await self.sio.shutdown()
 
     async def _open_store(self) -> None:

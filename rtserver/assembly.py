@@ -33,6 +33,7 @@ from rtserver.gateway.handshake import Handshake
 from rtserver.gateway.members import Members
 from rtserver.gateway.recovery import Recovery
 from rtserver.gateway.socketio import SocketIoServer
+from rtserver.gateway.websocket import WebSocketGateway
 from rtserver.handlers.base import Context
 from rtserver.keeper import Keeper
 from rtserver.node import Node
@@ -106,6 +107,9 @@ class Assembly:
             self.node, self.grants, config.limits.rooms_per_client, self.notifications, self.access.hooks
         )
         self.sio = self._sio()
+        self.websocket = WebSocketGateway(
+            self.engine, self.sio.desk, self.sio.environ, trusting=config.auth.mode == "none"
+        )
 
     def resources(self, ready: Callable[[], bool]) -> list[APIRouter]:
         """Return the HTTP API, a router per resource; *ready* says whether clients should come."""
@@ -142,7 +146,7 @@ class Assembly:
     def _standing(self, *, ready: bool) -> Standing:
         node, webhooks = self.node, self.webhooks
         return Standing(
-            sessions=len(self.engine.sockets),
+            sessions=len(self.engine.sockets) + len(self.websocket.connections),
             connections=node.connections,
             users=node.users,
             rooms=len(node.registry),

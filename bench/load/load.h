@@ -85,6 +85,7 @@ typedef struct {
 
 typedef struct {
   int port, clients, rooms, sources, narrow, flooders, apart;
+  bool plain; /* WebSockets without Socket.IO */
 } Plan;
 
 extern Client *swarm;

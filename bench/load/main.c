@@ -1,8 +1,9 @@
 /* load PORT PIDS: reads commands from stdin, answers each with one line of JSON.
  *
- *   open clients=N [rooms=R] [narrow=K] [sources=S] [flooders=F [apart=A]]
+ *   open clients=N [rooms=R] [narrow=K] [sources=S] [flooders=F [apart=A]] [plain=1]
  *       N clients connect and join room i mod R (none for R=0); the last K take little into their kernel buffers;
- *       the last F are flooders, with apart=A in A rooms of their own
+ *       the last F are flooders, with apart=A in A rooms of their own;
+ *       plain=1 is a plain WebSocket each, whose only verbs without acknowledgements are chat and broadcast
  *   run [verb=chat|broadcast|ping] [inflight=W | rate=X] [seconds=T] [warm=T] [publishers=P] [size=B] [acks=1] [ids=FILE]
  *       the first P clients publish in turn: chat is counted per delivery to a member, ping per acknowledgement;
  *       W publications are kept under way, or X are published per second, late or not;
@@ -39,7 +40,7 @@ static uint64_t published, expected, delivered, refused, others;
 static double last_heard;
 static bool measuring;
 static Samples latency;
-static bool pinging;
+static bool pinging, plain;
 
 /* ---- options of a command: words of the form key=value */
 
@@ -99,9 +100,10 @@ static void ack_heard(Client *client, const char *text, size_t size) {
 void heard(Client *client, const char *text, size_t size) {
   last_heard = now();
   if (flood_heard(text, size)) return;
-  if (BEGINS(text, size, "42[\"chat\"") || BEGINS(text, size, "42[\"broadcast\"")) chat_heard(client, text, size);
+  if (BEGINS(text, size, "{\"type\":\"chat\"") || BEGINS(text, size, "{\"type\":\"broadcast\"")) chat_heard(client, text, size);
+  else if (BEGINS(text, size, "42[\"chat\"") || BEGINS(text, size, "42[\"broadcast\"")) chat_heard(client, text, size);
   else if (BEGINS(text, size, "43")) ack_heard(client, text, size);
-  else if (BEGINS(text, size, "42[\"error\"")) error_heard(client, text, size);
+  else if (BEGINS(text, size, "42[\"error\"") || BEGINS(text, size, "{\"type\":\"error\"")) error_heard(client, text, size);
   else others++;
 }
 
@@ -130,6 +132,9 @@ static Client *next_publisher(const Run *run) {
 static int compose(char **text, const Run *run, const Client *client, uint64_t due_ns) {
   char ack[24] = "";
   if (run->acks) snprintf(ack, sizeof ack, "%u", acks_ask(due_ns));
+  if (plain)
+    return asprintf(text, "{\"type\":\"%s\",\"room\":\"bench-%d\",\"message\":\"%016llx%s\"}", run->verb, client->room,
+                    (unsigned long long)due_ns, padding(run->size - 16));
   if (run->ping) return asprintf(text, "42%s[\"ping\",{\"data\":\"%s\"}]", ack, padding(run->size));
   return asprintf(text, "42%s[\"%s\",{\"room\":\"bench-%d\",\"message\":\"%016llx%s\"}]", ack, run->verb, client->room,
                   (unsigned long long)due_ns, padding(run->size - 16));
@@ -259,6 +264,7 @@ static void open_command(const char *line, int port) {
       .narrow = (int)number(line, "narrow", 0),
       .flooders = (int)number(line, "flooders", 0),
       .apart = (int)number(line, "apart", 0),
+      .plain = plain = number(line, "plain", 0) > 0,
   };
   double begin = now();
   swarm_open(&plan);

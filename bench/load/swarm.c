@@ -14,6 +14,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+static const char PONG[] = "{\"type\":\"pong\"}";
+
 enum { DIALLING_AT_ONCE = 64, INBOX = 1 << 20, EVENTS = 1024 };
 
 Client *swarm;
@@ -140,10 +142,10 @@ static void dial(Client *client) {
     die("connect", strerror(errno), 99);
   Buffer *out = &client->out;
   out->size += (size_t)sprintf(buffer_reserve(out, 512),
-                               "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\n"
+                               "GET %s HTTP/1.1\r\n"
                                "Host: 127.0.0.1:%d\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
                                "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: bG9hZGdlbmVyYXRvcjAwMQ==\r\n\r\n",
-                               plan.port);
+                               plan.plain ? "/ws" : "/socket.io/?EIO=4&transport=websocket", plan.port);
   struct epoll_event event = {.events = EPOLLIN | EPOLLOUT, .data.ptr = client};
   epoll_ctl(epoll_fd, EPOLL_CTL_ADD, client->fd, &event);
   client->state = UPGRADING;
@@ -175,9 +177,19 @@ static void ready(Client *client) {
 static void join(Client *client) {
   char text[128];
   if (client->room < 0) return ready(client);
-  int size = snprintf(text, sizeof text, "421[\"join\",{\"room\":\"bench-%d\"}]", client->room);
+  const char *frame = plan.plain ? "{\"type\":\"join\",\"room\":\"bench-%d\",\"id\":1}" : "421[\"join\",{\"room\":\"bench-%d\"}]";
+  int size = snprintf(text, sizeof text, frame, client->room);
   client->state = JOINING;
   swarm_send(client, text, (size_t)size);
+}
+
+static void enter_plain(Client *client, const char *text, size_t size) {
+  if (client->state == OPENING && begins(text, size, "{\"type\":\"welcome\"")) {
+    join(client);
+  } else if (client->state == JOINING && begins(text, size, "{\"type\":\"ack\"")) {
+    if (memmem(text, size, "\"ok\":false", 10)) die("join refused", text, size);
+    ready(client);
+  }
 }
 
 static void enter(Client *client, const char *text, size_t size) {
@@ -201,8 +213,10 @@ static void on_frame(Client *client, const Frame *frame) {
   if (frame->opcode == OP_CLOSE) return lost(client, "close frame");
   if (frame->opcode != OP_TEXT) return;
   if (frame->size == 1 && *frame->data == '2') return swarm_send(client, "3", 1);
+  if (plan.plain && begins(frame->data, frame->size, "{\"type\":\"ping\"")) return swarm_send(client, PONG, sizeof PONG - 1);
   if (client->state == READY) return heard(client, frame->data, frame->size);
-  enter(client, frame->data, frame->size);
+  if (plan.plain) enter_plain(client, frame->data, frame->size);
+  else enter(client, frame->data, frame->size);
 }
 
 static size_t upgrade(Client *client, const char *at, size_t have) {

@@ -9,6 +9,7 @@ from typing import Any, Protocol, cast
 import orjson
 
 from rtserver.client import Client
+from rtserver.fanout import Format
 from rtserver.gateway.packets import (
     ACK,
     BINARY_ACK,
@@ -26,21 +27,15 @@ from rtserver.transport.packets import MESSAGE
 MAX_DEPTH = 200
 
 
-class SocketIoFormat(Protocol):
+class AnsweringFormat(Format, Protocol):
+    """What every format can write in which clients ask for something."""
+
+    def ack(self, ack_id: Any, args: list[Any]) -> Outbound:
+        """Return an acknowledgement; raise `TypeError` or `ValueError` for what the encoding cannot hold."""
+
+
+class SocketIoFormat(AnsweringFormat, Protocol):
     """What every encoding of Socket.IO can write."""
-
-    @property
-    def offsets(self) -> bool:
-        """Tell whether its clients can recover: events say their offset in one more argument then."""
-
-    def event(self, name: str, args: tuple[Any, ...], ack_id: int | None = None) -> Outbound:
-        """Return an EVENT; raise `TypeError` or `ValueError` for what the encoding cannot hold."""
-
-    def again(self, out: Outbound) -> Outbound:
-        """Return an event of the main namespace that was kept, and so is written as JSON, in this encoding."""
-
-    def ack(self, ack_id: int, args: list[Any]) -> Outbound:
-        """Return an ACK."""
 
     def connect(self, sid: str, pid: str | None = None) -> Outbound:
         """Return the CONNECT that accepts a client; with *pid* it can recover."""
@@ -109,6 +104,11 @@ class JsonFormat:
 def form_of(client: Client) -> SocketIoFormat:
     """Return the format of a client that came through this gateway."""
     return cast("SocketIoFormat", client.format)
+
+
+def answering(client: Client) -> AnsweringFormat:
+    """Return the format of a client that can be answered, whichever gateway it came through."""
+    return cast("AnsweringFormat", client.format)
 
 
 def accepted(sid: str, pid: str | None) -> dict[str, str]:

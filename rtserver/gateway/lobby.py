@@ -1,11 +1,11 @@
-"""The way in: from a CONNECT packet to an accepted client, or to a refusal that leaves nothing behind."""
+"""The way in, for every protocol: from a knock to an accepted client, or to a refusal that leaves nothing behind."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from rtserver.auth.keyset import UnknownKeyError
 from rtserver.away import Absent
@@ -13,10 +13,8 @@ from rtserver.client import Client, Gateway
 from rtserver.gateway.admission import Admission
 from rtserver.gateway.application import Application, refusal, uncancelled
 from rtserver.gateway.connection import Connection
-from rtserver.gateway.formats import form_of
 from rtserver.gateway.handshake import Handshake, Introduction
 from rtserver.gateway.members import MAIN, Members
-from rtserver.gateway.packets import Packet
 from rtserver.gateway.recovery import Claim, Recovery, belongs_to
 from rtserver.node import Node
 from rtserver.protocol.errors import KICKED, UNAUTHORIZED, RtError
@@ -36,26 +34,41 @@ REFUSED_LINGER = 1.0
 MAX_ATTEMPTS = 32
 
 
+class Entrance(Gateway, Protocol):
+    """The gateway that somebody comes through: how its protocol says yes and no."""
+
+    def new_sid(self) -> str:
+        """Return an id for one more client."""
+
+    def examine(self, connection: Connection, who: Introduction) -> None:
+        """Raise `RtError` for what this entrance has against somebody who would be let in otherwise."""
+
+    def accept(self, client: Client, pid: str | None) -> None:
+        """Tell the client that it is connected; with *pid* it can recover."""
+
+    def refuse(self, connection: Connection, namespace: str, body: dict[str, Any]) -> None:
+        """Tell somebody that it is not: *body* has ``message``, and ``data``, by default code and reason."""
+
+
 class _Entry(NamedTuple):
-    """Somebody at the door."""
+    """Somebody at the door, and what it says of itself."""
 
     connection: Connection
-    packet: Packet
-    gateway: Gateway
-    new_sid: Callable[[], str]
+    namespace: str
+    said: dict[str, Any]
+    gateway: Entrance
 
     @property
     def recovers(self) -> bool:
         """Tell whether it may ask for a session that it had."""
-        return self.connection.recovers and self.packet.namespace == MAIN
+        return self.connection.recovers and self.namespace == MAIN
 
     @property
     def auth(self) -> dict[str, Any]:
-        """What it says of itself; the private id is between its library and us, not for applications or backends."""
-        said = self.packet.data or {}
+        """The same without the private id, which is between its library and us, not for applications or backends."""
         if not self.recovers:
-            return said
-        return {key: value for key, value in said.items() if key not in ("pid", "offset")}
+            return self.said
+        return {key: value for key, value in self.said.items() if key not in ("pid", "offset")}
 
 
 class Lobby:
@@ -80,33 +93,33 @@ class Lobby:
         self._refused: Timer[Connection] = Timer(REFUSED_LINGER, _close_refused)
 
     def enter(
-        self, connection: Connection, packet: Packet, gateway: Gateway, new_sid: Callable[[], str]
+        self, connection: Connection, namespace: str, said: dict[str, Any], gateway: Entrance
     ) -> Job | None:
-        """Begin with a CONNECT; return the job that goes on, None when the client is refused already.
+        """Begin with a knock; return the job that goes on, None when the client is refused already.
 
         From here on the client is known as one being accepted, except one whom others have to be asked about first.
         Raises `MalformedPacket` for a second CONNECT.
         """
         connection.attempts += 1
-        if packet.namespace in connection.clients or connection.attempts > MAX_ATTEMPTS:
+        if namespace in connection.clients or connection.attempts > MAX_ATTEMPTS:
             raise MalformedPacket("one CONNECT per namespace")
-        if not self._application.has_namespace(packet.namespace):
+        entry = _Entry(connection, namespace, said, gateway)
+        if not self._application.has_namespace(namespace):
             self._node.metrics.refused["namespace"] += 1
-            self._tell(connection, packet.namespace, {"message": "Invalid namespace"})
+            self._tell(entry, {"message": "Invalid namespace"})
             return None
-        entry = _Entry(connection, packet, gateway, new_sid)
         try:
             who = self._introduce(entry)
         except UnknownKeyError as unknown:
             return partial(self._enter_slowly, entry, unknown)
         except RtError as error:
-            self._refuse(connection, packet.namespace, error)
+            self._refuse(entry, error)
             return None
         return partial(self._enter_slowly, entry, None) if self._handshake.asks else self._admit(entry, who)
 
     async def _enter_slowly(self, entry: _Entry, unknown: UnknownKeyError | None) -> None:
         """Go on when the issuer was asked for its keys, or the backend for its opinion; only this client waits."""
-        connection, namespace = entry.connection, entry.packet.namespace
+        connection = entry.connection
         try:
             if unknown is not None:
                 await unknown.wait()
@@ -114,11 +127,11 @@ class Lobby:
             if self._handshake.asks:
                 who = await self._handshake.ask(who, entry.auth, connection.ip)
         except RtError as error:
-            self._refuse(connection, namespace, error)
+            self._refuse(entry, error)
             return
         if connection.session.closed:
             return
-        if namespace in connection.clients:
+        if entry.namespace in connection.clients:
             connection.session.refuse("one CONNECT per namespace")
             return
         job = self._admit(entry, who)
@@ -133,24 +146,25 @@ class Lobby:
         return self._handshake.introduce(entry.auth, entry.connection.query, time.time(), guest)
 
     def _admit(self, entry: _Entry, who: Introduction) -> Job | None:
-        connection, namespace = entry.connection, entry.packet.namespace
+        connection = entry.connection
         claim = self._claim(entry, who)
         try:
+            entry.gateway.examine(connection, who)
             self._admission.enter(who.client_id, connection.ip)
         except RtError as error:
-            self._refuse(connection, namespace, error)
+            self._refuse(entry, error)
             return None
         client = self._client(entry, who)
-        connection.clients[namespace] = client
+        connection.clients[entry.namespace] = client
         if claim is not None and not self._resume(client, claim):
             claim = None
         if claim is None:
             self._members.add(client)
-        return partial(self._begin, connection, client, entry.auth, claim)
+        return partial(self._begin, entry, client, claim)
 
     def _claimed(self, entry: _Entry) -> tuple[Claim | None, Client | Absent | None]:
         """Return which session is asked for, whosever it is, and that session as far as it is known."""
-        claim = self._recovery.claim(entry.packet.data or {}) if entry.recovers else None
+        claim = self._recovery.claim(entry.said) if entry.recovers else None
         return claim, self._recovery.session(claim, self._members) if claim is not None else None
 
     def _claim(self, entry: _Entry, who: Introduction) -> Claim | None:
@@ -164,9 +178,9 @@ class Lobby:
         return claim
 
     def _client(self, entry: _Entry, who: Introduction) -> Client:
-        connection, namespace = entry.connection, entry.packet.namespace
+        connection, namespace = entry.connection, entry.namespace
         client = Client(
-            entry.new_sid(),
+            entry.gateway.new_sid(),
             who.client_id,
             who.name,
             connection.session,
@@ -202,10 +216,8 @@ class Lobby:
         """Stop the timer."""
         self._refused.close()
 
-    def _begin(
-        self, connection: Connection, client: Client, auth: dict[str, Any], claim: Claim | None
-    ) -> Awaitable[None] | None:
-        accepting = self._accept(connection, client, auth, claim)
+    def _begin(self, entry: _Entry, client: Client, claim: Claim | None) -> Awaitable[None] | None:
+        accepting = self._accept(entry, client, claim)
         if self._application.present or self.hooks:
             return accepting
         # Without code of an application nothing here waits, and a task is spared.
@@ -215,9 +227,8 @@ class Lobby:
             return None
         return carry_on(accepting, awaited)
 
-    async def _accept(
-        self, connection: Connection, client: Client, auth: dict[str, Any], claim: Claim | None
-    ) -> None:
+    async def _accept(self, entry: _Entry, client: Client, claim: Claim | None) -> None:
+        connection, auth = entry.connection, entry.auth
         if claim is not None:
             await self._recovery.settled(client.sid)
             if connection.clients.get(client.namespace) is client:
@@ -229,25 +240,25 @@ class Lobby:
         if connection.clients.get(client.namespace) is not client:
             # Gone meanwhile: the line was cut, or the connect handler itself disconnected the client.
             if verdict is None and not connection.session.closed:
-                self._refuse(connection, client.namespace, RtError(KICKED, "refused by the application"))
+                self._refuse(entry, RtError(KICKED, "refused by the application"))
             return
         if verdict is not None:
             self.forget(connection, client)
             self._node.metrics.refused["application"] += 1
-            self._tell(connection, client.namespace, verdict)
+            self._tell(entry, verdict)
             return
-        await self._welcome(connection, client, claim)
+        await self._welcome(entry, client, claim)
         if client.live:
             await self._run_hooks(client, auth)
 
-    async def _welcome(self, connection: Connection, client: Client, claim: Claim | None) -> None:
+    async def _welcome(self, entry: _Entry, client: Client, claim: Claim | None) -> None:
         restored = self._recovery.restore(client, claim) if claim is not None else None
         if claim is not None and restored is None:
             # Too much was forgotten while the application made up its mind. The client comes back and is told so.
-            connection.session.abort("transport close")
+            client.session.abort("transport close")
             return
         pid = self._recovery.pid(client.sid) if client.tape is not None else None
-        connection.session.send(form_of(client).connect(client.sid, pid))
+        entry.gateway.accept(client, pid)
         if restored is not None:
             await self._node.recover(client, restored.absent, restored.missed, greet=not restored.welcomed)
         elif client.namespace == MAIN:
@@ -268,14 +279,14 @@ class Lobby:
                 client.gateway.dismiss(client, RtError(KICKED, "refused by the application"))
                 return
 
-    def _refuse(self, connection: Connection, namespace: str, error: RtError) -> None:
+    def _refuse(self, entry: _Entry, error: RtError) -> None:
         self._node.metrics.refused[error.reason.reason] += 1
-        _log.info("client refused", reason=error.reason.reason, why=error.message, ip=connection.ip)
-        self._tell(connection, namespace, refusal(error))
+        _log.info("client refused", reason=error.reason.reason, why=error.message, ip=entry.connection.ip)
+        self._tell(entry, refusal(error))
 
-    def _tell(self, connection: Connection, namespace: str, body: dict[str, Any]) -> None:
-        connection.session.send(connection.format(namespace).connect_error(body))
-        self._refused.add(connection)
+    def _tell(self, entry: _Entry, body: dict[str, Any]) -> None:
+        entry.gateway.refuse(entry.connection, entry.namespace, body)
+        self._refused.add(entry.connection)
 
 
 def _close_refused(connection: Connection) -> None:

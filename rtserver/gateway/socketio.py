@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -21,35 +20,25 @@ from rtserver.gateway import packets
 from rtserver.gateway.admission import Admission
 from rtserver.gateway.application import Application
 from rtserver.gateway.connection import Connection
+from rtserver.gateway.desk import CLIENT_DISCONNECT, SERVER_DISCONNECT, Desk
 from rtserver.gateway.formats import form_of
-from rtserver.gateway.handshake import Handshake
+from rtserver.gateway.handshake import Handshake, Introduction
 from rtserver.gateway.lobby import Lobby
 from rtserver.gateway.members import MAIN, Members
 from rtserver.gateway.packets import Packet
 from rtserver.gateway.recovery import Recovery
-from rtserver.handlers.base import Held
+from rtserver.gateway.socketio_connection import SocketIoConnection
 from rtserver.node import Node
-from rtserver.protocol.errors import HANDSHAKE_TIMEOUT, KICKED, SERVER_ERROR, SLOW_CONSUMER, RtError
+from rtserver.protocol.errors import HANDSHAKE_TIMEOUT, KICKED, RtError
 from rtserver.router import Router
 from rtserver.transport.deadlines import Timer
 from rtserver.transport.engine import EngineServer
-from rtserver.transport.mailbox import DONE, carry_on
-from rtserver.transport.outbound import Outbound
+from rtserver.transport.mailbox import DONE
 from rtserver.transport.packets import MalformedPacket
-
-# How long a handler may go on for a client that is gone.
-LAST_WORK = 10.0
-
-_UNRECORDED = {
-    "ok": False,
-    "error": RtError(
-        SERVER_ERROR, "the message was delivered, but could not be recorded for webhooks"
-    ).body(),
-}
 
 
 class SocketIoServer(socketio.AsyncServer):  # type: ignore[misc]  # the library has no types
-    """The gateway of socket.io-client. ``lobby`` is the way in."""
+    """The gateway of socket.io-client. ``lobby`` is the way in, and ``desk`` serves who is in, for all gateways."""
 
     def __init__(
         self,
@@ -65,13 +54,13 @@ class SocketIoServer(socketio.AsyncServer):  # type: ignore[misc]  # the library
         self._engine = engine
         super().__init__(client_manager=members, logger=logging.getLogger("socketio.server"))
         self._node = node
-        self._router = router
         self._members = members
         self._application = Application(self)
         self._recovery = recovery
         self.lobby = Lobby(node, members, handshake, admission, self._application, recovery)
-        self._connections: dict[str, Connection] = {}
-        self._deadline: Timer[Connection] = Timer(connect_timeout, self._give_up)
+        self.desk = Desk(node, router, members, self._application, recovery, self.lobby)
+        self._connections: dict[str, SocketIoConnection] = {}
+        self._deadline: Timer[SocketIoConnection] = Timer(connect_timeout, self._give_up)
 
     def _engineio_server_class(self) -> Callable[..., EngineServer]:
         return lambda **options: self._engine
@@ -79,7 +68,7 @@ class SocketIoServer(socketio.AsyncServer):  # type: ignore[misc]  # the library
     # What the engine tells.
 
     def _handle_eio_connect(self, eio_sid: str, environ: dict[str, Any]) -> None:
-        connection = self._connections[eio_sid] = Connection(
+        connection = self._connections[eio_sid] = SocketIoConnection(
             self._engine.sockets[eio_sid], environ, recovers=self._recovery.offered
         )
         if self._application.present:
@@ -100,30 +89,43 @@ class SocketIoServer(socketio.AsyncServer):  # type: ignore[misc]  # the library
         if reason == "transport error":
             self._node.metrics.refused["malformed"] += 1
         if connection is not None:
-            farewell = reason in (self.reason.SERVER_DISCONNECT, self.reason.CLIENT_DISCONNECT)
-            for client in list(connection.clients.values()):
-                if reason == "slow consumer":
-                    client.gone_because = SLOW_CONSUMER.reason
-                    client.log.warning("client evicted", reason=SLOW_CONSUMER.reason, ip=client.ip)
-                self._remove(connection, client, reason, farewell=farewell)
-            connection.give_up_after(LAST_WORK)
+            self.desk.close(connection, reason)
         return DONE
 
-    def _give_up(self, connection: Connection) -> None:
+    def _give_up(self, connection: SocketIoConnection) -> None:
         # An application that took over the messages decides itself whom it accepts.
         ours = self._engine.handlers["message"] == self._handle_eio_message
         if ours and not connection.accepted and not connection.session.closed:
             self._node.metrics.refused[HANDSHAKE_TIMEOUT.reason] += 1
             connection.session.close(HANDSHAKE_TIMEOUT.code, HANDSHAKE_TIMEOUT.reason)
 
+    # Coming.
+
+    def new_sid(self) -> str:
+        """Return an id for one more client."""
+        sid: str = self._engine.generate_id()
+        return sid
+
+    def examine(self, connection: Connection, who: Introduction) -> None:
+        """Have nothing against anybody."""
+
+    def accept(self, client: Client, pid: str | None) -> None:
+        """Send the CONNECT that says yes."""
+        client.session.send(form_of(client).connect(client.sid, pid))
+
+    def refuse(self, connection: Connection, namespace: str, body: dict[str, Any]) -> None:
+        """Send the CONNECT_ERROR that says no."""
+        assert isinstance(connection, SocketIoConnection)
+        connection.session.send(connection.format(namespace).connect_error(body))
+
     # What clients say.
 
-    def _dispatch(self, connection: Connection, packet: Packet) -> None:
+    def _dispatch(self, connection: SocketIoConnection, packet: Packet) -> None:
         client = connection.clients.get(packet.namespace)
         if packet.type == packets.EVENT and client is not None:
             connection.do(self._event, connection, client, packet)
         elif packet.type == packets.CONNECT:
-            job = self.lobby.enter(connection, packet, self, self._engine.generate_id)
+            job = self.lobby.enter(connection, packet.namespace, packet.data or {}, self)
             if job is not None:
                 connection.do(job)
         elif client is None:
@@ -136,38 +138,12 @@ class SocketIoServer(socketio.AsyncServer):  # type: ignore[misc]  # the library
     def _event(self, connection: Connection, client: Client, packet: Packet) -> Awaitable[Any] | None:
         if connection.clients.get(client.namespace) is not client:
             return None
-        event, args = packet.data[0], packet.data[1:]
-        if self._application.takes(client.namespace, event, ours=self._router.knows(event)):
-            return self._custom(client, packet)
-        wants_ack = packet.id is not None
-        answer = self._router.answer(client, event, args, packet.size, time.monotonic(), wants_ack)
-        # Most handlers never wait: stepped here they are done, without a task.
-        try:
-            awaited = answer.send(None)
-        except StopIteration as stop:
-            _acknowledge(client, packet.id, stop.value)
-            return None
-        return self._finish(answer, awaited, client, packet.id)
+        return self.desk.answer(client, packet.data[0], packet.data[1:], packet.size, packet.id)
 
-    async def _finish(self, answer: Any, awaited: Any, client: Client, ack_id: int | None) -> None:
-        _acknowledge(client, ack_id, await carry_on(answer, awaited))
-
-    async def _custom(self, client: Client, packet: Packet) -> None:
-        event, args, ack_id = packet.data[0], packet.data[1:], packet.id
-        self._router.count(event)
-        try:
-            self._router.check_rate(client, time.monotonic(), packet.size)
-            self._router.check_event_rate(client, event, time.monotonic())
-            values = await self._application.run(client, event, args)
-            if ack_id is not None and values is not None:
-                client.session.send(_written(client, ack_id, values))
-        except RtError as error:
-            _acknowledge(client, ack_id, self._router.refuse(client, event, error, ack_id is not None))
-
-    def _goodbye(self, connection: Connection, client: Client) -> None:
+    def _goodbye(self, connection: SocketIoConnection, client: Client) -> None:
         """Take a DISCONNECT: the client leaves at once; its connection may join again, or end."""
         if connection.clients.get(client.namespace) is client:
-            self._remove(connection, client, self.reason.CLIENT_DISCONNECT, farewell=True)
+            self.desk.remove(connection, client, CLIENT_DISCONNECT, farewell=True)
             # Its successor on this connection goes on with the tokens it left, not with a full bucket.
             connection.buckets = client.bucket, client.event_buckets
             self._deadline.add(connection)
@@ -183,48 +159,18 @@ class SocketIoServer(socketio.AsyncServer):  # type: ignore[misc]  # the library
             # Its connect handler may still run; it finds itself forgotten.
             self.lobby.forget(connection, client)
             return
-        client.gone_because = error.reason.reason
-        client.emit("disconnecting_by_server", error.farewell())
+        self.desk.say_goodbye(client, error)
         if not error.reason.reconnect:
             client.session.send(form_of(client).disconnect())
         if client.namespace == MAIN or error.reason.reconnect:
             # socket.io-client comes back only after a connection that ended, not after a namespace that did.
             client.session.close(error.reason.code, error.reason.reason)
         else:
-            self._remove(connection, client, self.reason.SERVER_DISCONNECT, farewell=True)
+            self.desk.remove(connection, client, SERVER_DISCONNECT, farewell=True)
 
     def announce_end(self, eio_sid: str, error: RtError) -> None:
         """Tell every client of a connection why it is about to be closed."""
-        connection = self._connections.get(eio_sid)
-        for client in connection.clients.values() if connection is not None else ():
-            if client.live:
-                client.gone_because = error.reason.reason
-                client.emit("disconnecting_by_server", error.farewell())
-
-    def _remove(self, connection: Connection, client: Client, reason: str, *, farewell: bool) -> None:
-        """Let go of a client: nothing reaches it any more, then the application hears, then it is forgotten."""
-        if not client.live:
-            self.lobby.forget(connection, client)
-            return
-        if client.namespace == MAIN:
-            _run_through(self._node.part(client, reason) if farewell else self._node.lose(client, reason))
-        else:
-            self._members.silence(client)
-            self._node.credentials.forget(client)
-        del connection.clients[client.namespace]
-        self.lobby.release(client)
-        if not self._application.present:
-            self._members.remove(client)
-            return
-        self._recovery.parting(client.sid)
-        connection.do(self._tell_gone, client, reason)
-
-    async def _tell_gone(self, client: Client, reason: str) -> None:
-        try:
-            await self._application.tell_gone(client, reason)
-        finally:
-            self._members.remove(client)
-            self._recovery.parted(client.sid)
+        self.desk.announce_end(self._connections.get(eio_sid), error)
 
     # What applications call, where python-socketio's own way would do something else than it says.
 
@@ -309,40 +255,3 @@ class SocketIoServer(socketio.AsyncServer):  # type: ignore[misc]  # the library
         self._deadline.close()
         self.lobby.close()
         await super().shutdown()
-
-
-def _acknowledge(client: Client, ack_id: int | None, answer: dict[str, Any] | Held | None) -> None:
-    if isinstance(answer, Held):
-        body = answer.body
-        answer.receipt.then(
-            lambda committed: _acknowledge(client, ack_id, body if committed else _UNRECORDED)
-        )
-        return
-    if ack_id is not None and answer is not None:
-        try:
-            client.session.send(_written(client, ack_id, [answer]))
-        except RtError as error:
-            client.session.send(form_of(client).ack(ack_id, [{"ok": False, "error": error.body()}]))
-
-
-def _written(client: Client, ack_id: int, values: list[Any]) -> Outbound:
-    try:
-        return form_of(client).ack(ack_id, values)
-    except (TypeError, ValueError):
-        client.log.exception("an acknowledgement cannot be written")
-        raise RtError(SERVER_ERROR, "the answer cannot be written") from None
-
-
-# Tasks are only weakly referenced by the event loop.
-_tasks: set[asyncio.Future[Any]] = set()
-
-
-def _run_through(coroutine: Any) -> None:
-    """Run a verb that cannot wait on this node; one that does goes on as a task."""
-    try:
-        awaited = coroutine.send(None)
-    except StopIteration:
-        return
-    task = asyncio.ensure_future(carry_on(coroutine, awaited))
-    _tasks.add(task)
-    task.add_done_callback(_tasks.discard)

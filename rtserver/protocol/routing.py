@@ -32,9 +32,10 @@ def unwrap(payload: Any) -> tuple[str, dict[str, Any]]:
     fields = dict(payload)
     named = fields.pop("message_type", None)
     # "type" is the older spelling; beside message_type it would be an unknown field of the routed event.
+    field = "message_type" if named is not None else "type"
     event = named if named is not None else fields.pop("type", "chat")
     if not isinstance(event, str):
-        raise RtError(BAD_REQUEST, "message_type: must be a string")
+        raise RtError(BAD_REQUEST, f"{field}: must be a string")
     if event == "message":
         raise RtError(BAD_REQUEST, "message_type: a message cannot carry a message")
     return event, fields

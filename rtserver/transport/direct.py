@@ -313,7 +313,7 @@ class DirectLane(asyncio.Protocol):
         self._stop_timer()
         self._timer = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self.abort)
         self.transport.close()
-        receiver.on_lost(frames.farewell(code))
+        receiver.on_closed(code)
 
     def _fail(self, code: int, reason: str) -> None:
         receiver = self.receiver

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING
 
-from rtserver.transport import packets, polling, requests
-from rtserver.transport.direct import DirectLane
+from rtserver.transport import door, packets, polling, requests
 from rtserver.transport.lane import NOBODY, Lane
-from rtserver.transport.origins import cors_headers
 from rtserver.transport.outbound import Outbound
 from rtserver.transport.polling import PollingLane, PollOverlapError
 from rtserver.transport.requests import Denial, EngineRequest, Headers, Receive, Scope, Send
@@ -19,28 +16,15 @@ from rtserver.transport.websocket import AsgiLane
 if TYPE_CHECKING:
     from rtserver.transport.engine import EngineServer
 
-# Where the WebSocket protocol class of `transport.uvicorn_ws` leaves its direct line in the ASGI scope.
-DIRECT = "rtserver.direct"
-
-# How many refused origins are told in the log.
-MAX_TOLD = 100
-
-_log = logging.getLogger("rtserver.engine")
 _TEXT = b"text/plain; charset=UTF-8"
 
 
 async def serve(engine: EngineServer, scope: Scope, receive: Receive, send: Send) -> None:
     """Serve one request or WebSocket connection."""
-    headers = dict(scope["headers"])
-    origin = headers[b"origin"].decode("latin-1") if b"origin" in headers else None
-    host = headers.get(b"host", b"").decode("latin-1")
     cors: Headers = []
     request: EngineRequest | None = None
     try:
-        if not engine.origins.allows(origin, host):
-            _tell_refused(engine, origin)
-            raise requests.forbidden("Origin not allowed", "origin")
-        cors = cors_headers(origin)
+        cors = door.check_origin(engine, scope)
         if scope.get("method") == "OPTIONS":
             await _preflight(send, cors)
             return
@@ -57,25 +41,12 @@ async def serve(engine: EngineServer, scope: Scope, receive: Receive, send: Send
         await requests.deny(scope, send, denial, cors)
 
 
-def _tell_refused(engine: EngineServer, origin: str | None) -> None:
-    """Say once per origin what to do: the page itself only hears that it failed."""
-    if origin is not None and origin not in engine.refused_origins and len(engine.refused_origins) < MAX_TOLD:
-        engine.refused_origins.add(origin)
-        _log.warning("pages of origin %.200r are refused; cors.allowed_origins allows more", origin)
-
-
 async def _preflight(send: Send, cors: Headers) -> None:
     allow = [
         (b"access-control-allow-methods", b"GET, POST"),
         (b"access-control-allow-headers", b"content-type"),
     ]
     await requests.respond(send, 204, b"", cors + allow, _TEXT)
-
-
-def _check_admission(engine: EngineServer, scope: Scope) -> None:
-    denial = engine.admit(scope)
-    if denial is not None:
-        raise denial
 
 
 # Long-polling.
@@ -104,7 +75,7 @@ async def _polling(
 
 
 async def _open_polling(engine: EngineServer, scope: Scope) -> bytes:
-    _check_admission(engine, scope)
+    door.check_admission(engine, scope)
     lane = PollingLane(engine.limits, NOBODY)
     session = await engine.open(lane, requests.environ_of(scope))
     if session is None:
@@ -164,36 +135,19 @@ async def _websocket(
     engine: EngineServer, request: EngineRequest, scope: Scope, receive: Receive, send: Send
 ) -> None:
     await receive()  # websocket.connect
-    direct = scope.get("extensions", {}).get(DIRECT)
-    lane = DirectLane(engine.wire) if direct else AsgiLane(engine.limits, NOBODY, engine.max_http_buffer_size)
+    lane = door.new_lane(engine, scope)
     opening: Outbound | None = None
     upgrade: Upgrade | None = None
     if request.sid is None:
-        _check_admission(engine, scope)
+        door.check_admission(engine, scope)
         opening = engine.greeting(await _open_websocket(engine, lane, scope), [])
     else:
         upgrade = _upgrade(engine, request.sid, lane)
-    if isinstance(lane, DirectLane):
-        # The OPEN packet leaves in the same write as the 101: a client whose line died between the two would wait
-        # for its own connect timeout.
-        direct(lane, opening.frames if opening is not None else b"")
-    else:
-        await _greet(send, lane, opening)
+    await door.connect(lane, scope, send, opening)
     if upgrade is not None:
         upgrade.begin()
     if isinstance(lane, AsgiLane):
         await lane.run(receive, send)
-
-
-async def _greet(send: Send, lane: AsgiLane, opening: Outbound | None) -> None:
-    try:
-        await send({"type": "websocket.accept"})
-        if opening is not None:
-            await send({"type": "websocket.send", "text": opening.packets[0]})
-    except Exception:
-        # The client hung up during the handshake; servers differ in what they raise then.
-        lane.receiver.on_lost("transport close")
-        raise
 
 
 def _upgrade(engine: EngineServer, sid: str, lane: Lane) -> Upgrade:

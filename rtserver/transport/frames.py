@@ -22,6 +22,8 @@ _FIN, _RSV, _RSV1, _OPCODE, _MASKED, _LENGTH = 0x80, 0x70, 0x40, 0x0F, 0x80, 0x7
 # Status codes of RFC 6455, section 7.4.1.
 NORMAL, GOING_AWAY, PROTOCOL_ERROR, UNSUPPORTED, INVALID_DATA, TOO_BIG = 1000, 1001, 1002, 1003, 1007, 1009
 SERVICE_RESTART = 1012
+# What an API says for a close frame without a code, and for a line that was cut; never on the wire.
+NO_STATUS, ABNORMAL = 1005, 1006
 
 
 class FrameViolation(Exception):

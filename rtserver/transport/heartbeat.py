@@ -6,17 +6,25 @@ time is the loop's, which is monotonic.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from rtserver.transport.deadlines import Timer
-from rtserver.transport.outbound import PING
+from rtserver.transport.outbound import PING, Outbound
 from rtserver.transport.session import Session
 
 
 class Heartbeat:
-    """Pings each session every *interval* seconds and ends it when nothing came *timeout* seconds later."""
+    """Pings each session every *interval* seconds and ends it when nothing came *timeout* seconds later.
 
-    __slots__ = ("_pings", "_pongs")
+    *packet* makes what a ping is.
+    """
 
-    def __init__(self, interval: float, timeout: float) -> None:
+    __slots__ = ("_packet", "_pings", "_pongs")
+
+    def __init__(
+        self, interval: float, timeout: float, packet: Callable[[], Outbound] = lambda: PING
+    ) -> None:
+        self._packet = packet
         self._pings: Timer[Session] = Timer(interval, self._ping)
         self._pongs: Timer[tuple[Session, int]] = Timer(timeout, self._judge)
 
@@ -31,10 +39,10 @@ class Heartbeat:
 
     def _ping(self, session: Session) -> None:
         if not session.closed:
-            self._pongs.add((session, session.ping(PING)))
+            self._pongs.add((session, session.ping(self._packet())))
             self._pings.add(session)
 
     def _judge(self, pinged: tuple[Session, int]) -> None:
         session, number = pinged
         if not session.closed and not session.answered(number):
-            session.close(1000, "ping timeout", "ping timeout")
+            session.expire()

@@ -37,8 +37,11 @@ class Receiver(Protocol):
     def on_binary(self, data: bytes) -> None:
         """Take one binary message."""
 
+    def on_closed(self, code: int | None) -> None:
+        """Learn, once, that the peer closed the line, with this status code (RFC 6455, section 7.1.5) or none."""
+
     def on_lost(self, reason: str) -> None:
-        """Learn, once, that the line is gone."""
+        """Learn, once, that the line is gone in any other way."""
 
 
 class _Nobody:
@@ -46,6 +49,9 @@ class _Nobody:
         pass
 
     def on_binary(self, data: bytes) -> None:
+        pass
+
+    def on_closed(self, code: int | None) -> None:
         pass
 
     def on_lost(self, reason: str) -> None:

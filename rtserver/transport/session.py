@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rtserver.protocol.errors import BAD_REQUEST
 from rtserver.transport import packets
-from rtserver.transport.frames import close_reason
+from rtserver.transport.frames import NORMAL, close_reason, farewell
 from rtserver.transport.lane import Lane
 from rtserver.transport.outbound import PROBE_ANSWER, Outbound
 from rtserver.transport.packets import MalformedPacket
@@ -146,6 +146,10 @@ class Session:
         except MalformedPacket as error:
             self.refuse(str(error))
 
+    def on_closed(self, code: int | None) -> None:
+        """Learn that the client closed the lane."""
+        self._end(farewell(code))
+
     def on_lost(self, reason: str) -> None:
         """Learn that the lane is gone."""
         self._end(reason)
@@ -164,6 +168,10 @@ class Session:
         A PING behind a backlog is no sign of death: the lane's own limits judge a client that takes nothing.
         """
         return self._heard >= number or self.lane.stalled
+
+    def expire(self) -> None:
+        """Close because nothing was heard in time."""
+        self.close(NORMAL, "ping timeout", "ping timeout")
 
     # The upgrade.
 
@@ -256,6 +264,10 @@ class Upgrade:
     def on_binary(self, data: bytes) -> None:
         """Refuse: nothing binary belongs to a probe."""
         self._fail()
+
+    def on_closed(self, code: int | None) -> None:
+        """Learn that the line was closed; the session goes on as it was."""
+        self.on_lost("")
 
     def on_lost(self, reason: str) -> None:
         """Learn that the line is gone; the session goes on as it was."""

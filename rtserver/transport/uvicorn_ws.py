@@ -1,6 +1,6 @@
 """uvicorn's WebSocket protocol class with a door to the fast lane.
 
-The handshake is uvicorn's. An application that finds `endpoint.DIRECT` in the scope's extensions may take the
+The handshake is uvicorn's. An application that finds `door.DIRECT` in the scope's extensions may take the
 connection over after it; one that does not look is served as by uvicorn alone. Everything here that uvicorn does not
 promise is pinned by the version range in pyproject.toml and by the tests of both paths on the wire.
 """
@@ -15,7 +15,7 @@ from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
 from rtserver.transport.direct import DirectLane
-from rtserver.transport.endpoint import DIRECT
+from rtserver.transport.door import DIRECT
 
 # How much a client may send before its handshake is answered.
 MAX_EARLY = 64 * 1024

@@ -92,13 +92,13 @@ class AsgiLane:
 
     async def run(self, receive: Receive, send: Send) -> None:
         """Serve the connection until it ends, whoever ends it."""
-        reason = "transport close"
+        closed: tuple[int | None] | None = None
         reader = asyncio.ensure_future(self._read(receive))
         writer = asyncio.ensure_future(self._write(send))
         try:
             await asyncio.wait({reader, writer}, return_when=asyncio.FIRST_COMPLETED)
             if reader.done() and not reader.cancelled() and reader.exception() is None:
-                reason = frames.farewell(reader.result())
+                closed = (reader.result(),)
         finally:
             self._ending = self._ending or (frames.GOING_AWAY, "")
             reader.cancel()
@@ -107,7 +107,10 @@ class AsgiLane:
             self._out.clear()
             if not self._over:
                 self._over = True
-                self.receiver.on_lost(reason)
+                if closed is None:
+                    self.receiver.on_lost("transport close")
+                else:
+                    self.receiver.on_closed(*closed)
 
     async def _read(self, receive: Receive) -> int | None:
         """Hand over what comes; return the peer's close code."""
@@ -115,7 +118,10 @@ class AsgiLane:
             message = await receive()
             if message["type"] != "websocket.receive":
                 code: int | None = message.get("code")
-                return code
+                if code != frames.NO_STATUS:
+                    return code
+                # ASGI's number for a close frame without a code. uvicorn has it for a cut line too, without a reason.
+                return None if "reason" in message else frames.ABNORMAL
             text = message.get("text")
             if _size(text if text is not None else message["bytes"]) > self._max_payload:
                 self.close(frames.TOO_BIG, f"message over {self._max_payload} bytes")

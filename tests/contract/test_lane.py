@@ -10,6 +10,7 @@ import pytest
 
 from rtserver.transport import frames, packets
 from rtserver.transport.direct import DirectLane, Wire
+from rtserver.transport.frames import farewell
 from rtserver.transport.lane import Lane, LaneLimits
 from rtserver.transport.outbound import Outbound
 from rtserver.transport.polling import PollingLane
@@ -33,6 +34,10 @@ class Hearer:
     def on_binary(self, data: bytes) -> None:
         """Keep it."""
         self.heard.append(data)
+
+    def on_closed(self, code: int | None) -> None:
+        """Keep it as what it means to a session."""
+        self.on_lost(farewell(code))
 
     def on_lost(self, reason: str) -> None:
         """Keep it; nobody may be told in the middle of a write."""

@@ -223,6 +223,7 @@ class House:
         busy = [task for task in asyncio.all_tasks() - self.tasks if "Mailbox" in repr(task.get_coro())]
         left = {
             "connections": sio._connections,
+            "websockets": app.websocket.connections,
             "environ": sio.environ,
             "sockets": engine.sockets,
             "namespaces": {name: space for name, space in sio.manager._spaces.items() if name != "/"},

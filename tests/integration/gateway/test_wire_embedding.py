@@ -363,7 +363,7 @@ class TestConnectHandlers:
 
     async def test_never_returning(self, way: str, monkeypatch: pytest.MonkeyPatch):
         """A connect handler that never returns costs its client the connection, and leaves no task."""
-        monkeypatch.setattr("rtserver.gateway.socketio.LAST_WORK", 0.05)
+        monkeypatch.setattr("rtserver.gateway.desk.LAST_WORK", 0.05)
         async with served({"engine": {"connect_timeout": "50ms"}}, way) as house:
 
             @house.app.sio.event
@@ -497,7 +497,7 @@ class TestDisconnectHandlers:
     @pytest.mark.parametrize("broken", ["raise", "type error", "cancelled", "hang"])
     async def test_one_that_fails(self, app: App, house: House, broken: str, monkeypatch: pytest.MonkeyPatch):
         """Whatever it does, its client is forgotten."""
-        monkeypatch.setattr("rtserver.gateway.socketio.LAST_WORK", 0.05)
+        monkeypatch.setattr("rtserver.gateway.desk.LAST_WORK", 0.05)
 
         @app.sio.event
         async def disconnect(sid: str, reason: str) -> None:
@@ -515,7 +515,7 @@ class TestDisconnectHandlers:
         self, app: App, house: House, monkeypatch: pytest.MonkeyPatch
     ):
         """Handlers that hang are given up some time after their client is gone, one after the other."""
-        monkeypatch.setattr("rtserver.gateway.socketio.LAST_WORK", 0.05)
+        monkeypatch.setattr("rtserver.gateway.desk.LAST_WORK", 0.05)
         hanging: list[str] = []
 
         @app.sio.event
@@ -691,7 +691,7 @@ class TestHooks:
 
     async def test_one_that_hangs(self, app: App, house: House, monkeypatch: pytest.MonkeyPatch):
         """A hook that hangs is given up when its client is gone, and leaves nothing."""
-        monkeypatch.setattr("rtserver.gateway.socketio.LAST_WORK", 0.05)
+        monkeypatch.setattr("rtserver.gateway.desk.LAST_WORK", 0.05)
 
         @app.on_connect
         async def hook(client: Any, auth: dict[str, Any]) -> None:

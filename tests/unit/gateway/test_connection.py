@@ -8,19 +8,19 @@ from typing import Any
 import pytest
 
 from rtserver.gateway import packets
-from rtserver.gateway.connection import Connection
 from rtserver.gateway.formats import json_format
 from rtserver.gateway.msgpack import msgpack_format
+from rtserver.gateway.socketio_connection import SocketIoConnection
 from rtserver.transport.mailbox import HIGH
 from rtserver.transport.packets import MalformedPacket
 from rtserver.transport.session import Session, SessionEvents
 from tests.unit.node.stand_ins import RecordingLane, app, person
 
 
-def connection(query: str = "") -> Connection:
+def connection(query: str = "") -> SocketIoConnection:
     """A connection whose handshake had this query."""
     session = Session("eio", RecordingLane(), SessionEvents())
-    return Connection(session, {"REMOTE_ADDR": "192.0.2.1", "QUERY_STRING": query})
+    return SocketIoConnection(session, {"REMOTE_ADDR": "192.0.2.1", "QUERY_STRING": query})
 
 
 def msgpack(**fields: Any) -> bytes:

@@ -12,6 +12,7 @@ from websockets.extensions import Extension
 from websockets.frames import Frame
 from websockets.streams import StreamReader
 
+from rtserver.transport.frames import farewell
 from rtserver.transport.outbound import Outbound
 from rtserver.transport.session import Session, SessionEvents
 
@@ -79,6 +80,10 @@ class Hearer:
     def on_binary(self, data: bytes) -> None:
         """Keep it."""
         self.heard.append(("binary", data))
+
+    def on_closed(self, code: int | None) -> None:
+        """Keep it as what it means to a session."""
+        self.on_lost(farewell(code))
 
     def on_lost(self, reason: str) -> None:
         """Keep it."""
