@@ -178,12 +178,15 @@ class TestLimits:
         ],
     )
     async def test_counts(self, serve, node: Node, limit: str, auth: dict[str, str]):
-        """One connection too many, in total, of a user, or from an address."""
+        """One connection too many, in total, of a user, or from an address; it takes no place when there is one."""
         server = serve({"limits": {"connections": {limit: 1}}, "announce": LOUD})
         watch = await Watch.begin(server, node)
         error = await check_wire(server.url, auth)
         check_connect_error(error["message"], error["data"], "too_many_connections")
         await watch.check("too_many_connections")
+        watch.witness.disconnect()
+        await until(lambda: scraped(server.url), lambda now: now["connections", ""] == 0)
+        await node.connect(server.url, auth=auth)
 
     @pytest.mark.parametrize("transport", ["polling", "websocket"])
     async def test_accept_rate(self, serve, node: Node, transport: str):
