@@ -98,6 +98,10 @@ class Away:
         """Return the sessions of a client_id."""
         return list(self._by_id.get(client_id, {}).values())
 
+    def everybody(self) -> list[Absent]:
+        """Return all sessions."""
+        return list(self._by_sid.values())
+
     def depart(self, client: Client) -> None:
         """Learn that the client's time of grace is over."""
         absent = self._by_sid.get(client.sid)
