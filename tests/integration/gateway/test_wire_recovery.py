@@ -644,6 +644,75 @@ class TestApplication:
             assert await ann.names() == []
 
 
+    async def test_many_at_once(self, app: App, any_house: House):
+        """While the handler thinks about one, others may ask for the same session: one has it, and is really there."""
+        thinking: list[str] = []
+        thought = asyncio.Event()
+
+        @app.sio.event
+        async def connect(sid: str, environ: Any) -> None:
+            thinking.append(sid)
+            if len(thinking) > 1:
+                await thought.wait()
+
+        @app.sio.event
+        async def disconnect(sid: str, reason: str) -> None:
+            await asyncio.sleep(0.01)
+
+        ann = await somebody(any_house, "ann", "r")
+        sid = ann.accepted["sid"]
+        raws = [await any_house.raw() for _ in range(4)]
+        connect_again = "40" + json.dumps({"client_id": "ann", "pid": ann.pid, "offset": ann.offset})
+        await raws[0].send(connect_again)
+        await eventually(lambda: len(thinking) == 2)
+        for raw in raws[1:]:
+            await raw.send(connect_again)
+        await asyncio.gather(*(raw.closed() for raw in raws[:-1]))
+        await eventually(lambda: len(thinking) == 5)
+        thought.set()
+        await raws[-1].until("40{")
+        await app.sio.emit("direct", {}, to=sid)
+        assert (await raws[-1].until_event("direct"))[0] == {}
+        await say(any_house, "room")
+        assert (await raws[-1].until_event("chat"))[0]["message"] == "room"
+        assert any_house.app.node.connections == 1
+
+
+async def test_two_tabs_and_the_journal():
+    """A session that recovers beside the tab that took its place is in its rooms for the last events, too."""
+    notes: list[Any] = []
+    config = {
+        **QUICK,
+        **GRACE,
+        "webhooks": {"targets": [{"name": "a", "url": "http://127.0.0.1:9/", "events": ["client-*", "room-*"]}]},
+        "store": {"url": "memory://"},
+    }
+    app = create_app(config)
+    emitter = app.node._reporter._emitter
+    for verb in ("emit", "note"):
+
+        def noted(*args: Any, _real: Any = getattr(emitter, verb), **more: Any) -> Any:
+            effect = more.get("effect") or next((one for one in args if hasattr(one, "entered")), None)
+            notes.extend([effect] if effect is not None else [])
+            return _real(*args, **more)
+
+        setattr(emitter, verb, noted)
+    async with served(app) as house:
+        ann = await somebody(house, "ann", "r")
+        await ann.cut()
+        tab = await somebody(house, "ann")
+        assert await ann.come()
+        await tab.raw.send("41")
+        await eventually(lambda: house.app.node.connections == 1)
+        there: set[Any] = set()
+        for effect in notes:
+            there |= {effect.entered} if effect.entered else set()
+            there -= {effect.left} if effect.left else set()
+            there = {place for place in there if place.session != effect.closed}
+        (client,) = house.app.node._roster.everybody()
+        assert [tuple(place) for place in there] == [(client.session_id, "r")]
+
+
 async def test_nothing_is_left(any_house: House):
     """When everybody has said goodbye, nothing of anybody is left."""
     people = [await somebody(any_house, f"p{number}", "r") for number in range(3)]
