@@ -21,7 +21,7 @@ from rtserver.api.notify import notify
 from rtserver.api.tokens import tokens
 from rtserver.auth.grants import EVERYBODY, Grants
 from rtserver.away import Away
-from rtserver.broker.base import Retention
+from rtserver.broker.base import Delivery, Retention
 from rtserver.broker.memory import MemoryBroker
 from rtserver.config import schema
 from rtserver.config.schema import Config
@@ -29,6 +29,7 @@ from rtserver.fanout import Fanout, Message
 from rtserver.gateway.admission import Admission
 from rtserver.gateway.formats import json_format
 from rtserver.gateway.handshake import Handshake
+from rtserver.gateway.kept import record
 from rtserver.gateway.members import Members
 from rtserver.gateway.recovery import Recovery
 from rtserver.gateway.socketio import SocketIoServer
@@ -203,14 +204,14 @@ def _target(target: schema.Target) -> Target:
 def _broker(fanout: Fanout, metrics: Metrics) -> MemoryBroker:
     form = json_format("/", offsets=fanout.tape is not None)
 
-    def deliver(room: str | None, publication: Publication, skip: Collection[str]) -> int:
+    def deliver(room: str | None, publication: Publication, skip: Collection[str]) -> Delivery:
         message = Message(publication.event, publication.payload)
         # What nobody hears now is heard from the history: it must be sound as well.
         fanout.stamp(message)
-        message.encoded(form)
+        out = message.encoded(form)
         recipients = fanout.deliver(room, message, skip)
         metrics.deliveries += recipients
-        return recipients
+        return Delivery(recipients, record(publication, out))
 
     return MemoryBroker(deliver)
 

@@ -167,7 +167,7 @@ class Fanout:
     def _keep(self, streams: Collection[Stream], message: Message, skip: Collection[str]) -> None:
         assert self.tape is not None
         assert self._form is not None
-        self.tape.keep(streams, message.encoded(self._form), skip, time.monotonic())
+        self.tape.keep(streams, message.encoded(self._form).bare(), skip, time.monotonic())
 
     def _audience(self, room: str | None) -> Audience:
         return self._everybody if room is None else self._rooms.get(room, {})

@@ -94,8 +94,8 @@ class Recovery:
             return None
         # An offset from before this session was heard on another one.
         heard = max(claim.heard, absent.since)
-        missed = tape.missed(heard, absent.streams(), absent.sid)
-        if missed is None or sum(out.size for out in missed) > self._most:
+        missed = tape.missed(heard, absent.streams(), absent.sid, self._most)
+        if missed is None:
             return None
         return Restored(absent, missed, welcomed=claim.heard >= absent.since)
 

@@ -154,12 +154,15 @@ class Tape(Generic[M]):
 
     # Giving back.
 
-    def missed(self, heard: int, streams: Iterable[tuple[Stream, int]], sid: str) -> list[M] | None:
+    def missed(
+        self, heard: int, streams: Iterable[tuple[Stream, int]], sid: str, most: int | None = None
+    ) -> list[M] | None:
         """Return what followed number *heard* in streams that are each read since a number of their own, in order.
 
-        None when any of it is not there any more.
+        None when any of it is not there any more, or all of it is more than *most* bytes.
         """
         found: dict[int, M] = {}
+        size = 0
         for stream, since in streams:
             after = max(heard, since)
             if self._floors.get(stream, self._floor) > after:
@@ -167,8 +170,11 @@ class Tape(Generic[M]):
             for entry in reversed(self._kept.get(stream, ())):
                 if entry.number <= after:
                     break
-                if sid not in entry.skip:
+                if sid not in entry.skip and entry.number not in found:
                     found[entry.number] = entry.message
+                    size += entry.message.size
+                    if most is not None and size > most:
+                        return None
         return [found[number] for number in sorted(found)]
 
     def _evict(self, stream: Stream) -> None:

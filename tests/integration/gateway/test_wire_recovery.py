@@ -643,7 +643,6 @@ class TestApplication:
             assert not await ann.come()
             assert await ann.names() == []
 
-
     async def test_many_at_once(self, app: App, any_house: House):
         """While the handler thinks about one, others may ask for the same session: one has it, and is really there."""
         thinking: list[str] = []
@@ -684,19 +683,23 @@ async def test_two_tabs_and_the_journal():
     config = {
         **QUICK,
         **GRACE,
-        "webhooks": {"targets": [{"name": "a", "url": "http://127.0.0.1:9/", "events": ["client-*", "room-*"]}]},
+        "webhooks": {
+            "targets": [{"name": "a", "url": "http://127.0.0.1:9/", "events": ["client-*", "room-*"]}]
+        },
         "store": {"url": "memory://"},
     }
     app = create_app(config)
     emitter = app.node._reporter._emitter
-    for verb in ("emit", "note"):
 
-        def noted(*args: Any, _real: Any = getattr(emitter, verb), **more: Any) -> Any:
+    def spied(real: Any) -> Any:
+        def noted(*args: Any, **more: Any) -> Any:
             effect = more.get("effect") or next((one for one in args if hasattr(one, "entered")), None)
             notes.extend([effect] if effect is not None else [])
-            return _real(*args, **more)
+            return real(*args, **more)
 
-        setattr(emitter, verb, noted)
+        return noted
+
+    emitter.emit, emitter.note = spied(emitter.emit), spied(emitter.note)
     async with served(app) as house:
         ann = await somebody(house, "ann", "r")
         await ann.cut()

@@ -274,3 +274,13 @@ class TapeModel(RuleBasedStateMachine):
 
 TestTapeModel = TapeModel.TestCase
 TestTapeModel.settings = settings(max_examples=100, stateful_step_count=40)
+
+
+def test_too_much_at_once():
+    """What is more than so many bytes is not given back; what counts is sent once, whatever streams it went into."""
+    one = tape()
+    parcels = [keep(one, "r", "q") for _ in range(5)] + [keep(one, "r", skip=("sid",))]
+    both: list[tuple[Stream, int]] = [("r", 0), ("q", 0)]
+    assert one.missed(0, both, "sid", 50) == parcels[:5]
+    assert one.missed(0, both, "sid", 49) is None
+    assert one.missed(1, both, "sid", 49) == parcels[1:5]
