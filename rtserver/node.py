@@ -146,8 +146,8 @@ class Node(Publisher):
         if self._drop(client):
             self.away.forget(client.sid)
             for held in self._holding.take_predecessors(client):
+                # It leaves with its heir; but that may have been another tab, and it comes back itself.
                 self._release(held)
-                self.away.forget(held.sid)
             self._depart(client, client.gone_because or reason)
 
     async def lose(self, client: Client, reason: str) -> None:

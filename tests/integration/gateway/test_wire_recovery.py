@@ -363,6 +363,65 @@ class TestRefused:
         await say(any_house, "still here")
         assert await ann.names() == ["still here"]
 
+    async def test_left_and_joined_again(self, any_house: House):
+        """What was said while the client was not in the room stays unseen, whichever offset it claims to have heard."""
+        ann = await somebody(any_house, "ann", "r")
+        early = ann.offset
+        await say(any_house, "seen")
+        await ann.raw.call("leave", {"room": "r"})
+        await say(any_house, "not for ann")
+        await ann.raw.call("join", {"room": "r"})
+        await say(any_house, "seen, too")
+        await ann.names()
+        await ann.cut()
+        await say(any_house, "missed")
+        assert await ann.come(offset=early)
+        assert await ann.names() == ["seen, too", "missed"]
+
+    async def test_before_the_session(self, any_house: House):
+        """No offset leads back to before the session: not of another run, not of nothing heard, not of zero."""
+        await say(any_house, "before", room=None)
+        ann = await somebody(any_house, "ann", "r")
+        life = str(ann.offset).split(".")[0]
+        other = "0" * 6 if life != "0" * 6 else "1" * 6
+        for offset in (None, f"{life}.0", f"{other}.5"):
+            await ann.cut()
+            assert await ann.come(offset=offset)
+            # All that the session ever was told is told again, and that is its welcome.
+            assert [event[0] for event in await ann.events()] == ["welcome"]
+
+    @pytest.mark.parametrize(
+        "told",
+        [
+            {"pid": "x" * 500_000},
+            {"pid": ".".join("x" * 1000)},
+            {"offset": "9" * 100_000},
+            {"offset": {"a": [1] * 1000}},
+        ],
+        ids=["long", "dots", "digits", "deep"],
+    )
+    async def test_large(self, any_house: House, told: dict[str, Any]):
+        """However much is said instead of a pid or an offset, it is a new session, at once."""
+        ann = await somebody(any_house, "ann", "r")
+        await ann.cut()
+        assert not await ann.come(**told)
+        assert await ann.names() == []
+
+    async def test_a_crowd_of_guesses(self, any_house: House):
+        """Whoever tries many pids is let in as who it is, and the server keeps nothing of them."""
+        ann = await somebody(any_house, "ann", "r")
+        await ann.cut()
+        sid, digest = str(ann.pid).rsplit(".", 1)
+        for number in range(100):
+            eve = Person(any_house, client_id="ann")
+            eve.pid, eve.offset = f"{sid}.{number:0{len(digest)}x}", ann.offset
+            assert not await eve.come()
+            await eve.raw.send("41")
+            eve.raw.cut()
+        assert await ann.come()
+        await eventually(lambda: any_house.app.node.connections == 1)
+        assert not len(any_house.app.node.away)
+
     async def test_goodbye(self, any_house: House):
         """A session that was ended by a goodbye is over."""
         ann = await somebody(any_house, "ann", "r")

@@ -1,8 +1,7 @@
-"""Recovery: what it costs while nobody needs it, and how fast a crowd is back: python -m bench.recovering."""
+"""History and recovery: what they cost while nobody needs them, what they keep, and how fast a crowd is back."""
 
 import asyncio
 import json
-import sys
 import time
 import urllib.parse
 from contextlib import suppress
@@ -12,34 +11,81 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from bench import processes
 from bench.generator import load_on
+from bench.hooks.comparison import NEVER, Comparison, times
+from bench.scenarios import Figures, Pace
 from bench.servers import RTSERVER, Running, running
 
 CLIENTS, MISSED = 1000, 50
+STORED, ROOMS = 100_000, 100
+# Publishers take turns, but the small rooms' would meet the limit of 100 events per second.
 ON = {"RTSERVER__LIMITS__RATE": "null"}
-OFF = {**ON, "RTSERVER__RECOVERY__ENABLED": "false"}
+OFF = {
+    **ON,
+    "RTSERVER__RECOVERY__ENABLED": "false",
+    "RTSERVER__ROOMS": json.dumps([{"match": "*", "history": {"size": 0}}]),
+}
+LONG_MEMORY = {**ON, "RTSERVER__ROOMS": json.dumps([{"match": "*", "history": {"size": STORED // ROOMS}}])}
 SAY = json.dumps(["chat", {"room": "r", "message": "x" * 100}])
 
 
-def fan_out(environment: dict[str, str], seconds: float) -> dict[str, float]:
-    """Return the CPU per delivery to a room of 1000, in µs, by how many publications are under way."""
-    with running(RTSERVER, environment) as server, load_on(server) as load:
-        load.open(clients=1000, rooms=1)
-        return {
-            f"chat-{inflight}": load.run(inflight=inflight, publishers=1000, seconds=seconds, warm=1)[
-                "cpu_us"
-            ]
-            for inflight in (1, 4, 32)
-        }
+def _cost(pace: Pace) -> dict[str, Figures]:
+    """Publish to 1000 members, and to 200 rooms of 5: history and recovery off, and on as they are shipped."""
+    pairs = []
+    for number in range(pace.pairs):
+        sides = ((OFF, ON), (ON, OFF))[number % 2]
+        figures = [_fan_out(environment, pace) for environment in sides]
+        pairs.append((figures[0], figures[1]) if number % 2 == 0 else (figures[1], figures[0]))
+    return {
+        row: times([(off[row], on[row]) for off, on in pairs], "cpu_us")
+        for row in ("recovery-1", "recovery-4", "recovery-32", "recovery-rooms")
+    }
 
 
-def idle(environment: dict[str, str], clients: int = 3000) -> float:
-    """Return the memory per idle client in KB."""
+def _fan_out(environment: dict[str, str], pace: Pace) -> dict[str, Figures]:
+    found = {}
     with running(RTSERVER, environment) as server:
-        before = processes.resident_kb(server.pids)
         with load_on(server) as load:
-            load.open(clients=clients, rooms=clients // 50)
-            time.sleep(1)
-            return (processes.resident_kb(server.pids) - before) / clients
+            load.open(clients=1000, rooms=1)
+            for inflight in (1, 4, 32):
+                answer = load.run(inflight=inflight, publishers=1000, seconds=pace.seconds, warm=pace.warm)
+                found[f"recovery-{inflight}"] = _counted(answer)
+        with load_on(server) as load:
+            load.open(clients=1000, rooms=200)
+            answer = load.run(inflight=200, publishers=1000, seconds=pace.seconds, warm=pace.warm)
+            found["recovery-rooms"] = _counted(answer)
+    return found
+
+
+def _counted(answer: Figures) -> Figures:
+    """Return it as a pair's half in which no webhook was owed."""
+    return {**answer, "published": 0, "received": 0}
+
+
+def _memory(_pace: Pace) -> dict[str, Figures]:
+    """Fill the histories of 100 rooms with 1000 messages each, all of them kept for recovery as well."""
+    with running(RTSERVER, LONG_MEMORY) as server, load_on(server) as load:
+        load.open(clients=ROOMS, rooms=ROOMS)
+        load.run(inflight=ROOMS, publishers=ROOMS, seconds=0.05, warm=0)
+        before, published = processes.resident_kb(server.pids), 0
+        # The generator's rooms take turns: when a fifth more was published all of them are full.
+        while published < 1.2 * STORED:
+            published += load.run(inflight=ROOMS, publishers=ROOMS, seconds=1, warm=0)["published"]
+        after = processes.resident_kb(server.pids)
+    return {"recovery-stored": {"value": (after - before) * 1024 / STORED, "published": published}}
+
+
+def _crowd(_pace: Pace) -> dict[str, Figures]:
+    with running(RTSERVER, ON) as server:
+        back = asyncio.run(_back(server))
+    seconds = back["seconds"] if back["recovered"] == CLIENTS else NEVER
+    return {"recovery-back": {"value": seconds, **back}}
+
+
+RECOVERY = (
+    Comparison(("recovery-1", "recovery-4", "recovery-32", "recovery-rooms"), _cost),
+    Comparison(("recovery-back",), _crowd),
+    Comparison(("recovery-stored",), _memory),
+)
 
 
 class Client:
@@ -86,7 +132,7 @@ class Client:
         self._line.transport.abort()
 
 
-async def crowd(server: Running) -> dict[str, Any]:
+async def _back(server: Running) -> dict[str, Any]:
     """Cut a crowd off, let it miss something, and return how long it takes until all of it is back and told."""
     clients = [Client(server.port, number) for number in range(CLIENTS)]
     for start in range(0, CLIENTS, 100):
@@ -114,24 +160,3 @@ async def crowd(server: Running) -> dict[str, Any]:
         "seconds": round(time.monotonic() - begun, 2),
         "server_cpu_s": round(processes.cpu_seconds(server.pids) - cpu, 2),
     }
-
-
-def main(rounds: int = 3, seconds: float = 3.0) -> None:
-    """Measure on and off in turns, and print the medians as JSON."""
-    found: dict[str, list[dict[str, float]]] = {"on": [], "off": []}
-    for _ in range(rounds):
-        for name, environment in (("off", OFF), ("on", ON)):
-            found[name].append({**fan_out(environment, seconds), "memory": idle(environment)})
-    medians = {
-        name: {row: sorted(one[row] for one in ones)[rounds // 2] for row in ones[0]}
-        for name, ones in found.items()
-    }
-    with running(RTSERVER, ON) as server:
-        back = asyncio.run(crowd(server))
-    ratios = {row: round(medians["on"][row] / medians["off"][row], 3) for row in medians["on"]}
-    json.dump({**medians, "on ÷ off": ratios, "crowd": back}, sys.stdout, indent=2, ensure_ascii=False)
-    sys.stdout.write("\n")
-
-
-if __name__ == "__main__":
-    main()
