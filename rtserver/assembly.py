@@ -166,8 +166,7 @@ class Assembly:
             Members(self.fanout, self.node.away),
             Handshake(config.auth.mode, self.access.credentials, self.access.hooks),
             self.admission,
-            # A client that is given too much at once would be cut for it, and come back for more.
-            Recovery(self.context, config.engine.send_buffer.max_bytes // 2),
+            Recovery(self.context, _most_at_once(config)),
             config.engine.connect_timeout,
         )
 
@@ -222,4 +221,9 @@ def _tape(config: Config) -> Tape[Outbound] | None:
     if not (recovery.enabled and recovery.window):
         return None
     unnoticed = engine.ping_interval + engine.ping_timeout + engine.send_buffer.stall
-    return Tape(recovery.max_messages, MAX_TAPE, recovery.window + unnoticed)
+    return Tape(recovery.max_messages, MAX_TAPE, recovery.window + unnoticed, most=_most_at_once(config))
+
+
+def _most_at_once(config: Config) -> int:
+    """Return how many bytes a client may be given back: for too many it would be cut, and come back for more."""
+    return config.engine.send_buffer.max_bytes // 2

@@ -47,11 +47,30 @@ class Entry(Generic[M]):
         self.size = message.size + _OVERHEAD
 
 
+class Line(deque[Entry[M]]):
+    """What is kept of one stream, and how many bytes that is."""
+
+    __slots__ = ("bytes",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes = 0
+
+
 class Tape(Generic[M]):
-    """The log: at most *max_messages* per stream, *max_bytes* in all, none older than *horizon* seconds."""
+    """The log: at most *max_messages* per stream, *max_bytes* in all, none older than *horizon* seconds.
+
+    Of one stream no more is kept than *most* bytes, about: so much is given back at once, and a room full of large
+    messages does not push out everybody else's.
+    """
 
     def __init__(
-        self, max_messages: int, max_bytes: int, horizon: float, max_floors: int = MAX_FLOORS
+        self,
+        max_messages: int,
+        max_bytes: int,
+        horizon: float,
+        max_floors: int = MAX_FLOORS,
+        most: int | None = None,
     ) -> None:
         self.number = 0
         self.bytes = 0
@@ -59,11 +78,12 @@ class Tape(Generic[M]):
         self.awaited = 0
         self._max_messages = max_messages
         self._max_bytes = max_bytes
+        self._max_line = max_bytes if most is None else most + max_messages * _OVERHEAD
         self._horizon = horizon
         self._max_floors = max_floors
         # Another run of the server numbers anew; its offsets must not look like ours.
         self._life = secrets.token_hex(3)
-        self._kept: dict[Stream, deque[Entry[M]]] = {}
+        self._kept: dict[Stream, Line[M]] = {}
         # One stream's name per entry kept, oldest first. The oldest names of a stream that evicted by itself are
         # stale: each is skipped when its turn comes.
         self._order: deque[Stream] = deque()
@@ -116,12 +136,13 @@ class Tape(Generic[M]):
         for stream in streams:
             kept = self._kept.get(stream)
             if kept is None:
-                kept = self._kept[stream] = deque()
-            elif len(kept) >= self._max_messages:
+                kept = self._kept[stream] = Line()
+            while kept and (len(kept) >= self._max_messages or kept.bytes + entry.size > self._max_line):
                 self._evict(stream)
                 self._stale[stream] += 1
                 self._stale_total += 1
             kept.append(entry)
+            kept.bytes += entry.size
             self._order.append(stream)
             self.bytes += entry.size
         self.expire(now)
@@ -148,7 +169,7 @@ class Tape(Generic[M]):
         self._floors.pop(stream, None)
         kept = self._kept.pop(stream, None)
         if kept is not None:
-            self.bytes -= sum(entry.size for entry in kept)
+            self.bytes -= kept.bytes
             self._stale[stream] += len(kept)
             self._stale_total += len(kept)
 
@@ -178,8 +199,10 @@ class Tape(Generic[M]):
         return [found[number] for number in sorted(found)]
 
     def _evict(self, stream: Stream) -> None:
-        entry = self._kept[stream].popleft()
+        kept = self._kept[stream]
+        entry = kept.popleft()
         self.bytes -= entry.size
+        kept.bytes -= entry.size
         self._floors[stream] = entry.number
         self._floors.move_to_end(stream)
         if len(self._floors) > self._max_floors:
