@@ -105,7 +105,7 @@ class Client:
         await self._line.recv()
         await self._line.send("40" + json.dumps(self._auth))
         accepted = json.loads(str(await self._line.recv())[2:])
-        recovered = accepted["pid"] == self._auth.get("pid")
+        recovered = bool(accepted["pid"] == self._auth.get("pid"))
         self._auth["pid"] = accepted["pid"]
         if not recovered:
             self._auth["offset"] = json.loads(str(await self._line.recv())[2:])[-1]
