@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -234,6 +236,33 @@ class TestHooks:
             bob.reconnect()
             await bob.until_reconnected()
             assert bob.recovered
+
+    async def test_revoked_while_the_backend_thinks(self, servers: Servers, backend: Backend, node: Node):
+        """A token that is revoked while its client is on the way in recovers nothing, and its client is sent away."""
+        server = servers.serve(
+            self.config(backend, "connect", recovery={"grace": "30s"}, api={"keys": ["the-key"]})
+        )
+        asked, answer = threading.Event(), threading.Event()
+
+        def thinks(_: Any) -> dict[str, Any]:
+            asked.set()
+            answer.wait(1.5)
+            return {"allow": True}
+
+        async with line(server.port) as wire:
+            bob = await node.connect(wire.url, auth={"token": token("bob")}, **BACK)
+            await join(bob, "r")
+            sid = bob.sid
+            await cut(wire, bob)
+            backend.rules["connect"] = thinks
+            wire.down = False
+            await asyncio.to_thread(asked.wait, 10)
+            assert (await ask(server, "/api/tokens/revoke", {"user": "bob"})).status_code == 200
+            answer.set()
+            assert (await bob.next("disconnecting_by_server"))["reason"] == "token_revoked"
+            assert [story[1:] for story in bob.story if story[0] == "connect"][1:] != [(sid, True)]
+            ada = await node.connect(server.url, auth={"token": token("ada")})
+            assert await members(ada, "r") == []
 
     async def test_a_room_within_grace(self, servers: Servers, backend: Backend, node: Node):
         """Within its time of grace a client never left its rooms, so nobody is asked about them."""
