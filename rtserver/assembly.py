@@ -215,7 +215,7 @@ def _broker(fanout: Fanout, metrics: Metrics) -> MemoryBroker:
     return MemoryBroker(deliver)
 
 
-def _tape(config: Config) -> Tape[Outbound] | None:
+def _tape(config: Config) -> Tape[bytes | Outbound] | None:
     """Return the log for recovery. It keeps what a client missed from before its line was known to be cut."""
     recovery, engine = config.recovery, config.engine
     if not (recovery.enabled and recovery.window):

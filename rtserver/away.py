@@ -68,7 +68,7 @@ class Absent:
 class Away:
     """The sessions, by sid and by client_id. Without a tape nothing can be recovered, and nobody is waited for."""
 
-    def __init__(self, tape: Tape[Outbound] | None, window: float, most: int = MAX_ABSENT) -> None:
+    def __init__(self, tape: Tape[bytes | Outbound] | None, window: float, most: int = MAX_ABSENT) -> None:
         self.tape = tape
         self._most = most
         self._by_sid: dict[str, Absent] = {}

@@ -97,7 +97,9 @@ class Recovery:
         missed = tape.missed(heard, absent.streams(), absent.sid, self._most)
         if missed is None:
             return None
-        return Restored(absent, missed, welcomed=claim.heard >= absent.since)
+        return Restored(
+            absent, [Outbound.again(kept) for kept in missed], welcomed=claim.heard >= absent.since
+        )
 
     def doubtful(self, session: Client | Absent, who: Introduction) -> list[str]:
         """Return the rooms that the operator's backend has to be asked about before *who* is in them again.

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter, OrderedDict, deque
-from collections.abc import Collection, Iterable
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Collection, Iterable, Sized
+from typing import Generic, TypeVar
 
 Stream = str | tuple[str] | None
 
@@ -21,14 +21,6 @@ EVERYBODY: Stream = None
 _OVERHEAD = 250
 # How many streams remember what was evicted from them. A stream over that shares the memory of all over that.
 MAX_FLOORS = 100_000
-
-
-class Sized(Protocol):
-    """What can be kept."""
-
-    @property
-    def size(self) -> int:
-        """How many bytes its frames have."""
 
 
 M = TypeVar("M", bound=Sized)
@@ -44,7 +36,7 @@ class Entry(Generic[M]):
         self.at = at
         self.message = message
         self.skip = skip
-        self.size = message.size + _OVERHEAD
+        self.size = len(message) + _OVERHEAD
 
 
 class Line(deque[Entry[M]]):
@@ -193,7 +185,7 @@ class Tape(Generic[M]):
                     break
                 if sid not in entry.skip and entry.number not in found:
                     found[entry.number] = entry.message
-                    size += entry.message.size
+                    size += len(entry.message)
                     if most is not None and size > most:
                         return None
         return [found[number] for number in sorted(found)]

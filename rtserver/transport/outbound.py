@@ -18,11 +18,11 @@ class Outbound:
 
     __slots__ = ("_deflated", "_packets", "_payload", "frames", "plain", "size")
 
-    def __init__(self, *parts: str | bytes, text: bytes | None = None, of: Outbound | None = None) -> None:
+    def __init__(self, *parts: str | bytes, text: bytes | None = None, frame: bytes | None = None) -> None:
         if text is not None:
             self.frames, self.size = frames.encode(frames.TEXT, text), len(text)
-        elif of is not None:
-            self.frames, self.size = of.frames, of.size
+        elif frame is not None:
+            self.frames, self.size = frame, len(frames.payload_of(frame))
         else:
             self.frames, self.size = b"".join(map(_frame, parts)), sum(map(_size, parts))
         # Text is the end of its own frame: what is kept for a while is kept once.
@@ -41,9 +41,20 @@ class Outbound:
         """Return one text packet, given as UTF-8 with its type digit: the way of nearly all messages."""
         return cls(text=packet)
 
-    def bare(self) -> Outbound:
-        """Return what to keep for a while: the same frames, without the forms that only some recipients needed."""
-        return Outbound(of=self) if self.plain else self
+    def __len__(self) -> int:
+        return self.size
+
+    def lasting(self) -> bytes | Outbound:
+        """Return what to keep for a while and to give to `again`.
+
+        Most often that are the frames, without the forms that only some of its recipients needed.
+        """
+        return self.frames if self.plain else self
+
+    @classmethod
+    def again(cls, kept: bytes | Outbound) -> Outbound:
+        """Return what `lasting` returned as it was."""
+        return kept if isinstance(kept, Outbound) else cls(frame=kept)
 
     @property
     def packets(self) -> tuple[str | bytes, ...]:

@@ -12,6 +12,7 @@ from rtserver.fanout import Fanout, Message
 from rtserver.gateway.formats import json_format
 from rtserver.node import Node
 from rtserver.rooms.tape import Tape
+from rtserver.transport.outbound import Outbound
 from tests.unit.node.stand_ins import app, done, heard, lane, person
 
 FORM = json_format("/", offsets=True)
@@ -117,7 +118,7 @@ class TestFrames:
         (first,), (second,) = lane(clients[0]).written, lane(clients[1]).written
         assert first is second
         (again,) = kept.missed(0, [("r", 0)], "sid") or ()
-        assert again.frames is first.frames
+        assert again is first.frames
         assert kept.missed(0, [("r", 0)], clients[2].sid) == []
         assert heard(clients[0]) == [["chat", {"a": 1}, offset]]
         assert heard(python) == [["chat", {"a": 1}]]
@@ -132,7 +133,8 @@ class TestFrames:
         (sent,) = lane(client).written
         forms = (sent.payload, sent.packets, sent.deflated)
         (again,) = kept.missed(0, [("r", 0)], "sid") or ()
-        assert (again._payload, again._packets, again._deflated) == (None, None, None)
+        assert again is sent.frames
+        again = Outbound.again(again)
         assert (again.payload, again.packets, again.deflated) == forms
 
     def test_nobody_there(self, node: Node):

@@ -20,6 +20,9 @@ class Parcel:
         self.name = name
         self.size = size
 
+    def __len__(self) -> int:
+        return self.size
+
     def __repr__(self) -> str:
         return f"Parcel({self.name})"
 
