@@ -8,14 +8,14 @@ from typing import Any
 
 from bench import build, chart, machine, report, runner
 from bench.paths import DOCUMENT, RAW, RESULTS
-from bench.rows import BY_NAME, HOOKS
+from bench.rows import BY_NAME, HOOKS, RECOVERY
 from bench.scenarios import FULL, QUICK
 from bench.servers import ALL
 from bench.soak import soak
 from bench.summary import Line, Round, summarize
 
-HOOKS_NAME = "hooks"
-"""Stands for all rows of webhooks."""
+GROUPS = {"hooks": HOOKS, "recovery": RECOVERY}
+"""Names that stand for several rows."""
 BUSY = 0.1
 """Cores that others keep busy, on average, from which on they disturb the measurement."""
 
@@ -39,7 +39,7 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    names = [*BY_NAME, HOOKS_NAME]
+    names = [*BY_NAME, *GROUPS]
     parser.add_argument("--quick", action="store_true", help="one short round, in under two minutes")
     parser.add_argument(
         "--only", action="append", default=[], metavar="NAME", choices=names, help=", ".join(names)
@@ -76,8 +76,10 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _rows(names: list[str]) -> list[str]:
-    """Let one name stand for all rows of webhooks."""
-    return [row for name in names for row in ([row.name for row in HOOKS] if name == HOOKS_NAME else [name])]
+    """Let one name stand for all rows of a group."""
+    return [
+        row for name in names for row in ([row.name for row in GROUPS[name]] if name in GROUPS else [name])
+    ]
 
 
 def _measured(quick: bool, date: str, rounds: int, others: float) -> str:
@@ -113,7 +115,7 @@ def _row(line: Line) -> dict[str, Any]:
         "spread": line.spread,
         "to_floor": line.to_floor,
         "flat": line.flat,
-        "without_and_with_webhooks": line.beside if line.row.against == "off" else None,
+        "without_and_with": line.beside if line.row.against == "off" else None,
         "at_most": line.row.at_most,
         "goal": line.row.goal,
         "met": line.met,

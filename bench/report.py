@@ -23,7 +23,7 @@ METHOD = (
 def markdown(lines: list[Line], machine: dict[str, str], measured: str) -> str:
     """Return the table, and what it was measured on."""
     parts = [
-        *(part(lines) for part in (table, hooks_table) if part(lines)),
+        *filter(None, (table(lines), *(without_table(lines, about) for about in _abouts(lines)))),
         measured,
         "\n".join(f"- {name}: {value}" for name, value in machine.items() if value),
     ]
@@ -52,13 +52,15 @@ def table(lines: list[Line]) -> str:
     return _drawn(rows)
 
 
-def hooks_table(lines: list[Line]) -> str:
-    """Return the table of webhooks; nothing without a line."""
-    lines = [line for line in lines if line.row.against == "off"]
-    if not lines:
-        return ""
-    head = ["webhooks", "unit", "without", "with", "measured", "at most", "met"]
-    rows = [head, ["---", "---", *["---:"] * 4, "---"], *map(_hooks_cells, lines)]
+def _abouts(lines: list[Line]) -> list[str]:
+    return list(dict.fromkeys(line.row.about for line in lines if line.row.against == "off"))
+
+
+def without_table(lines: list[Line], about: str) -> str:
+    """Return the table of what compares rtserver with itself without webhooks, or without recovery."""
+    lines = [line for line in lines if line.row.against == "off" and line.row.about == about]
+    head = [about, "unit", "without", "with", "measured", "at most", "met"]
+    rows = [head, ["---", "---", *["---:"] * 4, "---"], *map(_without_cells, lines)]
     return _drawn(rows)
 
 
@@ -66,7 +68,7 @@ def _drawn(rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
 
 
-def _hooks_cells(line: Line) -> list[str]:
+def _without_cells(line: Line) -> list[str]:
     without, with_them = map(_number, line.beside)
     words = f" {line.row.compared}" if line.row.compared else ""
     measured = f"**{_number(line.ratio)}**{words}{_spread(line)}"

@@ -15,10 +15,12 @@ class Row:
     against: str = "node"
     """What rtserver's figure is divided by: Node's, or `itself` where it is a ratio already.
 
-    `off` is a row of webhooks: no other server is in it.
+    `off` is a row that compares rtserver with itself without something: no other server is in it.
     """
     compared: str = ""
-    """How such a row compares: `times` what it is without webhooks, so much `more`, or not at all."""
+    """How such a row compares: `times` what it is without, so much `more`, or not at all."""
+    about: str = "webhooks"
+    """What such a row is without."""
     floor_at_most: float | None = None
     floor_goal: float | None = None
     flat_at_most: float | None = None
@@ -91,4 +93,19 @@ HOOKS = (
     _times("hooks-million", "a delivery of a million pending, or of 20 000", "µs", 1.1),
 )
 """Webhooks: rtserver with them beside rtserver without."""
-BY_NAME = {row.name: row for row in (*ROWS, *HOOKS)}
+
+
+def _recovery(name: str, title: str, unit: str, at_most: float, compared: str = "times") -> Row:
+    return Row(name, title, unit, at_most, against="off", compared=compared, about="history and recovery")
+
+
+RECOVERY = (
+    _recovery("recovery-1", "chat to 1000 members, 1 in flight", f"{US} per delivery", 1.1),
+    _recovery("recovery-4", "chat to 1000 members, 4 in flight", f"{US} per delivery", 1.1),
+    _recovery("recovery-32", "chat to 1000 members, 32 in flight", f"{US} per delivery", 1.1),
+    _recovery("recovery-rooms", "200 rooms of 5, all publishing", f"{US} per delivery", 1.1),
+    _recovery("recovery-back", "1000 clients back at once, 50 messages missed by each", "s", 5.0, ""),
+    _recovery("recovery-stored", "memory per stored message, 100 000 of them", "bytes", 1000.0, ""),
+)
+"""History and recovery: rtserver with them beside rtserver without."""
+BY_NAME = {row.name: row for row in (*ROWS, *HOOKS, *RECOVERY)}

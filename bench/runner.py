@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 
 from bench import generator, servers
 from bench.hooks import HOOKS, Comparison
+from bench.recovery import RECOVERY
 from bench.rows import BY_NAME
 from bench.scenarios import QUICK, SCENARIOS, Figures, Pace, Scenario
 from bench.summary import Round
@@ -16,7 +17,7 @@ Work = Scenario | Comparison
 def chosen(names: Iterable[str]) -> list[Work]:
     """Return the scenarios that measure one of the rows, all when none is named."""
     wanted = set(names)
-    everything: tuple[Work, ...] = (*SCENARIOS, *HOOKS)
+    everything: tuple[Work, ...] = (*SCENARIOS, *HOOKS, *RECOVERY)
     return [scenario for scenario in everything if not wanted or wanted & set(scenario.rows)]
 
 

@@ -22,7 +22,7 @@ from rtserver.api.notify import notify
 from rtserver.api.tokens import tokens
 from rtserver.auth.grants import EVERYBODY, Grants
 from rtserver.away import Away
-from rtserver.broker.base import Retention
+from rtserver.broker.base import Delivery, Retention
 from rtserver.broker.memory import MemoryBroker
 from rtserver.config import schema
 from rtserver.config.schema import Config
@@ -30,6 +30,7 @@ from rtserver.fanout import Fanout, Message
 from rtserver.gateway.admission import Admission
 from rtserver.gateway.formats import json_format
 from rtserver.gateway.handshake import Handshake
+from rtserver.gateway.kept import record
 from rtserver.gateway.members import Members
 from rtserver.gateway.recovery import Recovery
 from rtserver.gateway.socketio import SocketIoServer
@@ -210,8 +211,7 @@ class Assembly:
             Members(self.fanout, self.node.away),
             Handshake(config.auth.mode, self.access.credentials, self.access.hooks),
             self.admission,
-            # A client that is given too much at once would be cut for it, and come back for more.
-            Recovery(self.context, config.engine.send_buffer.max_bytes // 2),
+            Recovery(self.context, _most_at_once(config)),
             config.engine.connect_timeout,
         )
 
@@ -248,23 +248,28 @@ def _target(target: schema.Target) -> Target:
 def _broker(fanout: Fanout, hand_out: Callable[[str | None, Message, Collection[str]], int]) -> MemoryBroker:
     form = json_format("/", offsets=fanout.tape is not None)
 
-    def deliver(room: str | None, publication: Publication, skip: Collection[str]) -> int:
+    def deliver(room: str | None, publication: Publication, skip: Collection[str]) -> Delivery:
         message = Message(publication.event, publication.payload)
         # What nobody hears now is heard from the history: it must be sound as well.
         fanout.stamp(message)
-        message.encoded(form)
-        return hand_out(room, message, skip)
+        out = message.encoded(form)
+        return Delivery(hand_out(room, message, skip), record(publication, out))
 
     return MemoryBroker(deliver)
 
 
-def _tape(config: Config) -> Tape[Outbound] | None:
+def _tape(config: Config) -> Tape[bytes | Outbound] | None:
     """Return the log for recovery. It keeps what a client missed from before its line was known to be cut."""
     recovery, engine = config.recovery, config.engine
     if not (recovery.enabled and recovery.window):
         return None
     unnoticed = engine.ping_interval + engine.ping_timeout + engine.send_buffer.stall
-    return Tape(recovery.max_messages, MAX_TAPE, recovery.window + unnoticed)
+    return Tape(recovery.max_messages, MAX_TAPE, recovery.window + unnoticed, most=_most_at_once(config))
+
+
+def _most_at_once(config: Config) -> int:
+    """Return how many bytes a client may be given back: for too many it would be cut, and come back for more."""
+    return config.engine.send_buffer.max_bytes // 2
 
 
 def _keys(config: Config, *, open_to_all: bool) -> Keys:

@@ -68,7 +68,7 @@ class Absent:
 class Away:
     """The sessions, by sid and by client_id. Without a tape nothing can be recovered, and nobody is waited for."""
 
-    def __init__(self, tape: Tape[Outbound] | None, window: float, most: int = MAX_ABSENT) -> None:
+    def __init__(self, tape: Tape[bytes | Outbound] | None, window: float, most: int = MAX_ABSENT) -> None:
         self.tape = tape
         self._most = most
         self._by_sid: dict[str, Absent] = {}
@@ -97,6 +97,10 @@ class Away:
     def of(self, client_id: str) -> list[Absent]:
         """Return the sessions of a client_id."""
         return list(self._by_id.get(client_id, {}).values())
+
+    def everybody(self) -> list[Absent]:
+        """Return all sessions."""
+        return list(self._by_sid.values())
 
     def depart(self, client: Client) -> None:
         """Learn that the client's time of grace is over."""

@@ -95,7 +95,7 @@ class Client:
         self.rooms: dict[str, None] | None = None
         self.subscriptions: dict[str, int] | None = None
         # With a tape its events say how far it has heard; what was sent before number `since` was not for it.
-        self.tape: Tape[Outbound] | None = None
+        self.tape: Tape[bytes | Outbound] | None = None
         self.since = 0
         self.recovered = False
         self.bucket: Bucket | None = None

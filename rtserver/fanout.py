@@ -76,7 +76,7 @@ class Fanout:
 
     __slots__ = ("_everybody", "_form", "_rooms", "tape")
 
-    def __init__(self, tape: Tape[Outbound] | None = None, form: Format | None = None) -> None:
+    def __init__(self, tape: Tape[bytes | Outbound] | None = None, form: Format | None = None) -> None:
         self.tape = tape
         self._form = form
         self._everybody: Audience = {}
@@ -132,7 +132,8 @@ class Fanout:
         What is *volatile* is not kept, and dropped for who is behind.
         """
         tape = self.tape
-        self.stamp(message, kept=not volatile)
+        if not message.tail:
+            self.stamp(message, kept=not volatile)
         count = 0
         # All encodings first: what one of them cannot hold is delivered to nobody.
         outs = [(message.encoded(form), sessions) for form, sessions in self._audience(room).items()]
@@ -167,7 +168,7 @@ class Fanout:
     def _keep(self, streams: Collection[Stream], message: Message, skip: Collection[str]) -> None:
         assert self.tape is not None
         assert self._form is not None
-        self.tape.keep(streams, message.encoded(self._form), skip, time.monotonic())
+        self.tape.keep(streams, message.encoded(self._form).lasting(), skip, time.monotonic())
 
     def _audience(self, room: str | None) -> Audience:
         return self._everybody if room is None else self._rooms.get(room, {})

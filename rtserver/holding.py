@@ -63,6 +63,10 @@ class Holding:
             self._remove(held)
         return found
 
+    def take(self, client: Client) -> bool:
+        """Hold the client no longer; tell whether it was held."""
+        return self._remove(client)
+
     def take_all(self, client_id: str) -> list[Client]:
         """Return all held ones of a client_id, and hold them no longer."""
         return list(self._held.pop(client_id, {}).values())

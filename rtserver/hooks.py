@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from rtserver.auth.asking import Asking
 from rtserver.auth.claims import Identity
@@ -13,6 +13,26 @@ from rtserver.auth.decisions import ABSENT, Decision
 from rtserver.client import Client
 from rtserver.config.schema import Hooks as Settings
 from rtserver.protocol.errors import FORBIDDEN, RtError
+
+
+class Asker(Protocol):
+    """Who wants to join: a client, or one that comes back and is none yet."""
+
+    @property
+    def sid(self) -> str:
+        """The connection, or the one that was cut."""
+
+    @property
+    def client_id(self) -> str:
+        """The name others address."""
+
+    @property
+    def name(self) -> str:
+        """The name others see."""
+
+    @property
+    def identity(self) -> Identity | None:
+        """What vouches for it."""
 
 
 class Hooks:
@@ -42,7 +62,7 @@ class Hooks:
         rooms = named.rooms if named.rooms is not None else identity.rooms
         return replace(identity, user=named.user, name=named.name or identity.name, rooms=rooms)
 
-    async def join(self, client: Client, room: str) -> None:
+    async def join(self, client: Asker, room: str) -> None:
         """Ask whether the client may enter the room, or look into it."""
         if self.settings.join is not None:
             data = {**_who(client.client_id, client.name, client.identity), "sid": client.sid, "room": room}

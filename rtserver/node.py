@@ -14,8 +14,16 @@ from rtserver.away import Absent, Away
 from rtserver.client import Client
 from rtserver.credentials import Credentials
 from rtserver.holding import Holding
-from rtserver.protocol.errors import BAD_REQUEST, KICKED, SERVER_DRAINING, SERVER_ERROR, RtError
+from rtserver.protocol.errors import (
+    BAD_REQUEST,
+    KICKED,
+    SERVER_DRAINING,
+    SERVER_ERROR,
+    TOKEN_REVOKED,
+    RtError,
+)
 from rtserver.protocol.identifiers import iso_timestamp
+from rtserver.protocol.names import normal_name
 from rtserver.publisher import Publisher
 from rtserver.reports import Reporter
 from rtserver.rooms.registry import Member, Registry
@@ -117,6 +125,12 @@ class Node(Publisher):
         if held is None:
             for room in rooms:
                 await self.join(client, room)
+        elif held.heir is not None:
+            # Another tab goes on with the session that both were; this one is in its rooms by a new one.
+            for room in rooms:
+                self._reporter.entered(client, room)
+                if room not in (held.heir.rooms or ()):
+                    self._reporter.exited(held.heir, room)
         self.credentials.watch(client)
         client.log.info("client recovered", ip=client.ip)
 
@@ -142,8 +156,8 @@ class Node(Publisher):
         if self._drop(client):
             self.away.forget(client.sid)
             for held in self._holding.take_predecessors(client):
+                # It leaves with its heir; but that may have been another tab, and it comes back itself.
                 self._release(held)
-                self.away.forget(held.sid)
             self._depart(client, client.gone_because or reason)
 
     async def lose(self, client: Client, reason: str) -> None:
@@ -180,6 +194,7 @@ class Node(Publisher):
             raise RtError(BAD_REQUEST, "user, jti or issued_before: one of them is required")
         try:
             revoked = self.credentials.revoke(user, jti, issued_before)
+            self._give_up_revoked(user)
             await self.credentials.save(self._revocations)
         except ValueError as error:
             raise RtError(BAD_REQUEST, f"user: {error}") from None
@@ -188,6 +203,17 @@ class Node(Publisher):
                 SERVER_ERROR, "the tokens are refused from now on, but only until a restart: the store fails"
             ) from error
         return revoked
+
+    def _give_up_revoked(self, user: str | None) -> None:
+        """Wait no more for who came with a token that is revoked: a new one begins a new session, as for the others."""
+        for absent in self.away.of(normal_name(user)) if user is not None else self.away.everybody():
+            if absent.identity is None or not self.credentials.revocations.covers(absent.identity):
+                continue
+            held = absent.client
+            if held is not None and self._holding.take(held):
+                held.gone_because = TOKEN_REVOKED.reason
+                self._release(held)
+            self.away.forget(absent.sid)
 
     def _drop(self, client: Client) -> bool:
         if not self._roster.remove(client):

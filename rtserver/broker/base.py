@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple, Protocol
 
-from rtserver.rooms.stream import Page, Publication
+from rtserver.rooms.stream import Page, Publication, Record
 
 
 class Draft(NamedTuple):
@@ -28,7 +28,14 @@ class Retention(NamedTuple):
     ttl: float
 
 
-Deliver = Callable[[str | None, Publication, Collection[str]], int]
+class Delivery(NamedTuple):
+    """How many clients got it, and what to keep of it: for the history it need not be there twice."""
+
+    recipients: int
+    record: Record
+
+
+Deliver = Callable[[str | None, Publication, Collection[str]], Delivery]
 
 
 class Broker(Protocol):

@@ -35,9 +35,9 @@ class MemoryBroker:
         if draft.stamped:
             draft.payload["offset"] = offset
         publication = Publication(draft.event, draft.payload, offset, draft.id, draft.published_at)
-        recipients = self._deliver(room, publication, skip)
+        recipients, record = self._deliver(room, publication, skip)
         stream.next_offset()
-        stream.append(publication)
+        stream.append(record)
         return publication, recipients
 
     async def latest(self, room: str | None, limit: int, now: float, before: int | None = None) -> Page:

@@ -115,7 +115,9 @@ class Lobby:
         except RtError as error:
             self._refuse(entry, error)
             return None
-        return partial(self._enter_slowly, entry, None) if self._handshake.asks else self._admit(entry, who)
+        if self._handshake.asks or self._doubtful(entry, who) is not None:
+            return partial(self._enter_slowly, entry, None)
+        return self._admit(entry, who)
 
     async def _enter_slowly(self, entry: _Entry, unknown: UnknownKeyError | None) -> None:
         """Go on when the issuer was asked for its keys, or the backend for its opinion; only this client waits."""
@@ -126,6 +128,8 @@ class Lobby:
             who = self._introduce(entry)
             if self._handshake.asks:
                 who = await self._handshake.ask(who, entry.auth, connection.ip)
+            doubtful = self._doubtful(entry, who)
+            welcome_back = doubtful is None or await self._recovery.allowed(doubtful, who)
         except RtError as error:
             self._refuse(entry, error)
             return
@@ -134,7 +138,7 @@ class Lobby:
         if entry.namespace in connection.clients:
             connection.session.refuse("one CONNECT per namespace")
             return
-        job = self._admit(entry, who)
+        job = self._admit(entry, who, welcome_back=welcome_back)
         rest = job() if job is not None else None
         if rest is not None:
             await rest
@@ -145,9 +149,9 @@ class Lobby:
         guest = session.client_id if session is not None and not session.verified else None
         return self._handshake.introduce(entry.auth, entry.connection.query, time.time(), guest)
 
-    def _admit(self, entry: _Entry, who: Introduction) -> Job | None:
+    def _admit(self, entry: _Entry, who: Introduction, *, welcome_back: bool = True) -> Job | None:
         connection = entry.connection
-        claim = self._claim(entry, who)
+        claim = self._claim(entry, who) if welcome_back else None
         try:
             entry.gateway.examine(connection, who)
             self._admission.enter(who.client_id, connection.ip)
@@ -166,6 +170,11 @@ class Lobby:
         """Return which session is asked for, whosever it is, and that session as far as it is known."""
         claim = self._recovery.claim(entry.said) if entry.recovers else None
         return claim, self._recovery.session(claim, self._members) if claim is not None else None
+
+    def _doubtful(self, entry: _Entry, who: Introduction) -> Client | Absent | None:
+        """Return the session that is asked for when a backend has to say whether it may go on."""
+        _, session = self._claimed(entry)
+        return session if session is not None and self._recovery.doubtful(session, who) else None
 
     def _claim(self, entry: _Entry, who: Introduction) -> Claim | None:
         """Return the session that is the client's own and that it asks for; somebody else's is left as it is."""
@@ -230,7 +239,7 @@ class Lobby:
     async def _accept(self, entry: _Entry, client: Client, claim: Claim | None) -> None:
         connection, auth = entry.connection, entry.auth
         if claim is not None:
-            await self._recovery.settled(client.sid)
+            await self._settle(client)
             if connection.clients.get(client.namespace) is client:
                 client.data = self._recovery.data(client.sid)
                 self._members.add(client)
@@ -250,6 +259,13 @@ class Lobby:
         await self._welcome(entry, client, claim)
         if client.live:
             await self._run_hooks(client, auth)
+
+    async def _settle(self, client: Client) -> None:
+        """Wait until nobody else has the sid: who asked last has it, others that are being accepted are cut off."""
+        await self._recovery.settled(client.sid)
+        while (rival := self._members.client(client.sid, MAIN)) is not None:
+            rival.session.abort("transport close")
+            await self._recovery.settled(client.sid)
 
     async def _welcome(self, entry: _Entry, client: Client, claim: Claim | None) -> None:
         restored = self._recovery.restore(client, claim) if claim is not None else None

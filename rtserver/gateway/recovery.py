@@ -14,6 +14,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from rtserver.auth.claims import Identity
 from rtserver.away import Absent
 from rtserver.client import Client
 from rtserver.gateway.handshake import Introduction
@@ -31,6 +32,15 @@ class Claim(NamedTuple):
 
     sid: str
     heard: int
+
+
+class Returning(NamedTuple):
+    """Somebody who may come back as the one of this sid, while a backend is asked."""
+
+    sid: str
+    client_id: str
+    name: str
+    identity: Identity | None
 
 
 class Restored(NamedTuple):
@@ -84,10 +94,35 @@ class Recovery:
             return None
         # An offset from before this session was heard on another one.
         heard = max(claim.heard, absent.since)
-        missed = tape.missed(heard, absent.streams(), absent.sid)
-        if missed is None or sum(out.size for out in missed) > self._most:
+        missed = tape.missed(heard, absent.streams(), absent.sid, self._most)
+        if missed is None:
             return None
-        return Restored(absent, missed, welcomed=claim.heard >= absent.since)
+        return Restored(
+            absent, [Outbound.again(kept) for kept in missed], welcomed=claim.heard >= absent.since
+        )
+
+    def doubtful(self, session: Client | Absent, who: Introduction) -> list[str]:
+        """Return the rooms that the operator's backend has to be asked about before *who* is in them again.
+
+        One whose time of grace is over joins them again; one that comes with other claims may not be who it was.
+        """
+        hooks = self._context.hooks
+        if hooks is None or hooks.settings.join is None or not belongs_to(session, who):
+            return []
+        still_there = isinstance(session, Client) or session.client is not None
+        unchanged = _rooms(session.identity) == _rooms(who.identity)
+        return [] if still_there and unchanged else list(session.rooms or ())
+
+    async def allowed(self, session: Client | Absent, who: Introduction) -> bool:
+        """Tell whether the operator's backend lets *who* into all of these rooms."""
+        hooks = self._context.hooks
+        assert hooks is not None
+        returning = Returning(session.sid, *who)
+        try:
+            await asyncio.gather(*(hooks.join(returning, room) for room in self.doubtful(session, who)))
+        except RtError:
+            return False
+        return True
 
     def data(self, sid: str) -> dict[str, Any] | None:
         """Return what the application keeps for a session that is away."""
@@ -96,7 +131,7 @@ class Recovery:
 
     def _may_return(self, client: Client, absent: Absent) -> bool:
         """Tell whether the client may be in the rooms it was in. One that a backend put there need not be asked."""
-        same_claims = _claims(client) == _claims(absent)
+        same_claims = _rooms(client.identity) == _rooms(absent.identity)
         try:
             for room in absent.rooms:
                 if not same_claims:
@@ -133,5 +168,5 @@ def belongs_to(session: Client | Absent, who: Introduction) -> bool:
     return session.client_id == who.client_id and session.verified == (who.identity is not None)
 
 
-def _claims(session: Client | Absent) -> object:
-    return session.identity.rooms if session.identity is not None else None
+def _rooms(identity: Identity | None) -> object:
+    return identity.rooms if identity is not None else None

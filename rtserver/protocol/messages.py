@@ -145,6 +145,7 @@ _TOLD = {
     "bool_type": "must be true or false",
     "int_type": "must be a whole number",
     "int_from_float": "must be a whole number",
+    "list_type": "must be a list",
 }
 
 
@@ -154,6 +155,9 @@ def _told(problem: ErrorDetails) -> str:
         return f"must be at least {context['ge']}"
     if problem["type"] == "less_than_equal":
         return f"must be at most {context['le']}"
+    if problem["type"] in ("too_long", "string_too_long"):
+        what = "entries" if context.get("field_type") == "List" else "characters"
+        return f"must have at most {context['max_length']} {what}"
     return _TOLD.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
 
 

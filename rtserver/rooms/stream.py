@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 
 class Publication(NamedTuple):
@@ -14,6 +14,25 @@ class Publication(NamedTuple):
     offset: int
     id: str
     published_at: float
+
+    def publication(self) -> Publication:
+        """Return itself: it can be recorded as it is."""
+        return self
+
+
+class Record(Protocol):
+    """What a stream keeps of a publication."""
+
+    @property
+    def offset(self) -> int:
+        """Its offset."""
+
+    @property
+    def published_at(self) -> float:
+        """When it was published, in seconds since the epoch."""
+
+    def publication(self) -> Publication:
+        """Return the publication."""
 
 
 class Page(NamedTuple):
@@ -32,7 +51,7 @@ class Stream:
     def __init__(self, size: int, ttl: float, start: int = 0) -> None:
         self._size = size
         self._ttl = ttl
-        self._kept: deque[Publication] = deque(maxlen=size)
+        self._kept: deque[Record] = deque(maxlen=size)
         self.offset = start
 
     def next_offset(self) -> int:
@@ -40,10 +59,10 @@ class Stream:
         self.offset += 1
         return self.offset
 
-    def append(self, publication: Publication) -> None:
-        """Record a publication whose offset came from `next_offset`."""
+    def append(self, record: Record) -> None:
+        """Keep a publication whose offset came from `next_offset`."""
         if self._size:
-            self._kept.append(publication)
+            self._kept.append(record)
 
     def expire(self, now: float) -> None:
         """Forget what is older than the ttl."""
@@ -60,7 +79,7 @@ class Stream:
         """Return the last *limit* publications, those before offset *before* if given."""
         self.expire(now)
         found = [p for p in self._kept if before is None or p.offset < before]
-        return Page(found[-limit:] if limit else [], self.offset, complete=True)
+        return Page(_read(found, limit), self.offset, complete=True)
 
     def after(self, since: int, limit: int, now: float, before: int | None = None) -> Page:
         """Return the publications after offset *since*, the latest *limit* of them.
@@ -71,4 +90,8 @@ class Stream:
         kept = [p for p in self._kept if p.offset > since]
         missing = since > self.offset or self.offset - since != len(kept)
         found = [p for p in kept if before is None or p.offset < before]
-        return Page(found[-limit:] if limit else [], self.offset, not missing and len(found) <= limit)
+        return Page(_read(found, limit), self.offset, not missing and len(found) <= limit)
+
+
+def _read(records: list[Record], limit: int) -> list[Publication]:
+    return [record.publication() for record in records[-limit:]] if limit else []

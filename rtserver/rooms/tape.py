@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter, OrderedDict, deque
-from collections.abc import Collection, Iterable
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Collection, Iterable, Sized
+from typing import Generic, TypeVar
 
 Stream = str | tuple[str] | None
 
@@ -21,14 +21,6 @@ EVERYBODY: Stream = None
 _OVERHEAD = 250
 # How many streams remember what was evicted from them. A stream over that shares the memory of all over that.
 MAX_FLOORS = 100_000
-
-
-class Sized(Protocol):
-    """What can be kept."""
-
-    @property
-    def size(self) -> int:
-        """How many bytes its frames have."""
 
 
 M = TypeVar("M", bound=Sized)
@@ -44,14 +36,33 @@ class Entry(Generic[M]):
         self.at = at
         self.message = message
         self.skip = skip
-        self.size = message.size + _OVERHEAD
+        self.size = len(message) + _OVERHEAD
+
+
+class Line(deque[Entry[M]]):
+    """What is kept of one stream, and how many bytes that is."""
+
+    __slots__ = ("bytes",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes = 0
 
 
 class Tape(Generic[M]):
-    """The log: at most *max_messages* per stream, *max_bytes* in all, none older than *horizon* seconds."""
+    """The log: at most *max_messages* per stream, *max_bytes* in all, none older than *horizon* seconds.
+
+    Of one stream no more is kept than *most* bytes, about: so much is given back at once, and a room full of large
+    messages does not push out everybody else's.
+    """
 
     def __init__(
-        self, max_messages: int, max_bytes: int, horizon: float, max_floors: int = MAX_FLOORS
+        self,
+        max_messages: int,
+        max_bytes: int,
+        horizon: float,
+        max_floors: int = MAX_FLOORS,
+        most: int | None = None,
     ) -> None:
         self.number = 0
         self.bytes = 0
@@ -59,11 +70,12 @@ class Tape(Generic[M]):
         self.awaited = 0
         self._max_messages = max_messages
         self._max_bytes = max_bytes
+        self._max_line = max_bytes if most is None else most + max_messages * _OVERHEAD
         self._horizon = horizon
         self._max_floors = max_floors
         # Another run of the server numbers anew; its offsets must not look like ours.
         self._life = secrets.token_hex(3)
-        self._kept: dict[Stream, deque[Entry[M]]] = {}
+        self._kept: dict[Stream, Line[M]] = {}
         # One stream's name per entry kept, oldest first. The oldest names of a stream that evicted by itself are
         # stale: each is skipped when its turn comes.
         self._order: deque[Stream] = deque()
@@ -116,12 +128,13 @@ class Tape(Generic[M]):
         for stream in streams:
             kept = self._kept.get(stream)
             if kept is None:
-                kept = self._kept[stream] = deque()
-            elif len(kept) >= self._max_messages:
+                kept = self._kept[stream] = Line()
+            while kept and (len(kept) >= self._max_messages or kept.bytes + entry.size > self._max_line):
                 self._evict(stream)
                 self._stale[stream] += 1
                 self._stale_total += 1
             kept.append(entry)
+            kept.bytes += entry.size
             self._order.append(stream)
             self.bytes += entry.size
         self.expire(now)
@@ -148,18 +161,21 @@ class Tape(Generic[M]):
         self._floors.pop(stream, None)
         kept = self._kept.pop(stream, None)
         if kept is not None:
-            self.bytes -= sum(entry.size for entry in kept)
+            self.bytes -= kept.bytes
             self._stale[stream] += len(kept)
             self._stale_total += len(kept)
 
     # Giving back.
 
-    def missed(self, heard: int, streams: Iterable[tuple[Stream, int]], sid: str) -> list[M] | None:
+    def missed(
+        self, heard: int, streams: Iterable[tuple[Stream, int]], sid: str, most: int | None = None
+    ) -> list[M] | None:
         """Return what followed number *heard* in streams that are each read since a number of their own, in order.
 
-        None when any of it is not there any more.
+        None when any of it is not there any more, or all of it is more than *most* bytes.
         """
         found: dict[int, M] = {}
+        size = 0
         for stream, since in streams:
             after = max(heard, since)
             if self._floors.get(stream, self._floor) > after:
@@ -167,13 +183,18 @@ class Tape(Generic[M]):
             for entry in reversed(self._kept.get(stream, ())):
                 if entry.number <= after:
                     break
-                if sid not in entry.skip:
+                if sid not in entry.skip and entry.number not in found:
                     found[entry.number] = entry.message
+                    size += len(entry.message)
+                    if most is not None and size > most:
+                        return None
         return [found[number] for number in sorted(found)]
 
     def _evict(self, stream: Stream) -> None:
-        entry = self._kept[stream].popleft()
+        kept = self._kept[stream]
+        entry = kept.popleft()
         self.bytes -= entry.size
+        kept.bytes -= entry.size
         self._floors[stream] = entry.number
         self._floors.move_to_end(stream)
         if len(self._floors) > self._max_floors:

@@ -54,6 +54,11 @@ def encode(opcode: int, payload: bytes, *, compressed: bool = False) -> bytes:
     return bytes((first, 127)) + length.to_bytes(8, "big") + payload
 
 
+def payload_of(frame: bytes) -> bytes:
+    """Return the payload of a frame that `encode` made."""
+    return frame[{126: 4, 127: 10}.get(frame[1], 2) :]
+
+
 def close_reason(reason: str) -> str:
     """Return *reason* cut to what fits into a close frame: 123 bytes of UTF-8 (RFC 6455, section 5.5)."""
     return reason.encode("utf-8", "replace")[:123].decode("utf-8", "ignore")

@@ -12,16 +12,22 @@ class Outbound:
 
     ``frames`` are final WebSocket bytes, ``payload`` is the long-polling form, ``packets`` are what ASGI takes: text
     with its type digit, binary without. ``frames`` are made at once, the rest when first asked for; all recipients
-    share them. ``size`` is what a lane counts for it, in bytes.
+    share them. ``size`` is what a lane counts for it, in bytes. ``plain`` tells that it is one
+    text packet, made by `text`.
     """
 
-    __slots__ = ("_deflated", "_packets", "_payload", "frames", "size")
+    __slots__ = ("_deflated", "_packets", "_payload", "frames", "plain", "size")
 
-    def __init__(self, *parts: str | bytes, text: bytes | None = None) -> None:
-        self.frames = b"".join(map(_frame, parts)) if text is None else frames.encode(frames.TEXT, text)
-        self.size = sum(map(_size, parts)) if text is None else len(text)
+    def __init__(self, *parts: str | bytes, text: bytes | None = None, frame: bytes | None = None) -> None:
+        if text is not None:
+            self.frames, self.size = frames.encode(frames.TEXT, text), len(text)
+        elif frame is not None:
+            self.frames, self.size = frame, len(frames.payload_of(frame))
+        else:
+            self.frames, self.size = b"".join(map(_frame, parts)), sum(map(_size, parts))
         # Text is the end of its own frame: what is kept for a while is kept once.
-        self._packets: tuple[str | bytes, ...] | None = parts if text is None else None
+        self._packets: tuple[str | bytes, ...] | None = parts or None
+        self.plain = not parts
         self._deflated: bytes | None = None
         self._payload: str | None = None
 
@@ -34,6 +40,21 @@ class Outbound:
     def text(cls, packet: bytes) -> Outbound:
         """Return one text packet, given as UTF-8 with its type digit: the way of nearly all messages."""
         return cls(text=packet)
+
+    def __len__(self) -> int:
+        return self.size
+
+    def lasting(self) -> bytes | Outbound:
+        """Return what to keep for a while and to give to `again`.
+
+        Most often that are the frames, without the forms that only some of its recipients needed.
+        """
+        return self.frames if self.plain else self
+
+    @classmethod
+    def again(cls, kept: bytes | Outbound) -> Outbound:
+        """Return what `lasting` returned as it was."""
+        return kept if isinstance(kept, Outbound) else cls(frame=kept)
 
     @property
     def packets(self) -> tuple[str | bytes, ...]:

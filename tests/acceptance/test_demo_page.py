@@ -83,6 +83,7 @@ async def test_the_network_is_cut(chromium: str, server: Server, half: bool):
             wire.url,
             server.url,
             unique("tunnel"),
+            str(ARTIFACTS),
             cwd=HERE,
             env={**os.environ, "CHROMIUM": chromium},
             stdout=asyncio.subprocess.PIPE,

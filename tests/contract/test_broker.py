@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtserver.broker.base import Broker, Deliver, Draft, Retention
+from rtserver.broker.base import Broker, Deliver, Delivery, Draft, Retention
 from rtserver.broker.memory import MemoryBroker
 from rtserver.rooms.stream import Page, Publication
 
@@ -38,12 +38,12 @@ class Delivered:
         self.recipients = 0
         self.refuse: Exception | None = None
 
-    def __call__(self, room: str | None, publication: Publication, skip: Collection[str]) -> int:
+    def __call__(self, room: str | None, publication: Publication, skip: Collection[str]) -> Delivery:
         """Deliver."""
         if self.refuse is not None:
             raise self.refuse
         self.seen.append((room, publication, tuple(skip)))
-        return self.recipients
+        return Delivery(self.recipients, publication)
 
 
 def draft(text: Any = "x", *, stamped: bool = True, at: float = NOW, name: str = "id") -> Draft:

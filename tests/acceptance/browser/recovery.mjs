@@ -1,9 +1,10 @@
-// The demo page behind a line that is cut: node recovery.mjs URL-BEHIND-THE-LINE URL ROOM
+// The demo page behind a line that is cut: node recovery.mjs URL-BEHIND-THE-LINE URL ROOM FOLDER-FOR-PICTURES
 // Says "cut" and "mend" on stdout when the line shall be; ends with exit code 1 when something does not hold.
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import { chromium } from "playwright-core";
 
-const [cuttable, direct, ROOM] = process.argv.slice(2);
+const [cuttable, direct, ROOM, folder] = process.argv.slice(2);
 
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM || "/usr/bin/chromium",
@@ -40,6 +41,8 @@ await say(ben, "Second in the tunnel.");
 await ada.fill("textarea", "Written in the tunnel.");
 await ada.press("textarea", "Enter");
 
+await ada.screenshot({ path: join(folder, "demo-cut.png") });
+
 console.log("mend");
 await ada.locator(".row-notice", { hasText: "Reconnected, nothing missed" }).waitFor();
 await bubble(ada, "Second in the tunnel.").waitFor();
@@ -50,4 +53,5 @@ for (const text of ["Before the tunnel.", "First in the tunnel.", "Second in the
 assert.deepEqual(await ada.evaluate(() => [window.rt.status.recovered, window.rt.socket.id]), [true, sid]);
 assert.deepEqual(await ada.evaluate(() => window.rt.rooms()), [ROOM]);
 assert.equal(await ben.locator(".row-notice", { hasText: "Ada left" }).count(), 0);
+await ada.screenshot({ path: join(folder, "demo-back.png") });
 await browser.close();

@@ -363,6 +363,65 @@ class TestRefused:
         await say(any_house, "still here")
         assert await ann.names() == ["still here"]
 
+    async def test_left_and_joined_again(self, any_house: House):
+        """What was said while the client was not in the room stays unseen, whichever offset it claims to have heard."""
+        ann = await somebody(any_house, "ann", "r")
+        early = ann.offset
+        await say(any_house, "seen")
+        await ann.raw.call("leave", {"room": "r"})
+        await say(any_house, "not for ann")
+        await ann.raw.call("join", {"room": "r"})
+        await say(any_house, "seen, too")
+        await ann.names()
+        await ann.cut()
+        await say(any_house, "missed")
+        assert await ann.come(offset=early)
+        assert await ann.names() == ["seen, too", "missed"]
+
+    async def test_before_the_session(self, any_house: House):
+        """No offset leads back to before the session: not of another run, not of nothing heard, not of zero."""
+        await say(any_house, "before", room=None)
+        ann = await somebody(any_house, "ann", "r")
+        life = str(ann.offset).split(".")[0]
+        other = "0" * 6 if life != "0" * 6 else "1" * 6
+        for offset in (None, f"{life}.0", f"{other}.5"):
+            await ann.cut()
+            assert await ann.come(offset=offset)
+            # All that the session ever was told is told again, and that is its welcome.
+            assert [event[0] for event in await ann.events()] == ["welcome"]
+
+    @pytest.mark.parametrize(
+        "told",
+        [
+            {"pid": "x" * 500_000},
+            {"pid": ".".join("x" * 1000)},
+            {"offset": "9" * 100_000},
+            {"offset": {"a": [1] * 1000}},
+        ],
+        ids=["long", "dots", "digits", "deep"],
+    )
+    async def test_large(self, any_house: House, told: dict[str, Any]):
+        """However much is said instead of a pid or an offset, it is a new session, at once."""
+        ann = await somebody(any_house, "ann", "r")
+        await ann.cut()
+        assert not await ann.come(**told)
+        assert await ann.names() == []
+
+    async def test_a_crowd_of_guesses(self, any_house: House):
+        """Whoever tries many pids is let in as who it is, and the server keeps nothing of them."""
+        ann = await somebody(any_house, "ann", "r")
+        await ann.cut()
+        sid, digest = str(ann.pid).rsplit(".", 1)
+        for number in range(100):
+            eve = Person(any_house, client_id="ann")
+            eve.pid, eve.offset = f"{sid}.{number:0{len(digest)}x}", ann.offset
+            assert not await eve.come()
+            await eve.raw.send("41")
+            eve.raw.cut()
+        assert await ann.come()
+        await eventually(lambda: any_house.app.node.connections == 1)
+        assert not len(any_house.app.node.away)
+
     async def test_goodbye(self, any_house: House):
         """A session that was ended by a goodbye is over."""
         ann = await somebody(any_house, "ann", "r")
@@ -642,6 +701,78 @@ class TestApplication:
             assert not raw.saw("4")
             assert not await ann.come()
             assert await ann.names() == []
+
+    async def test_many_at_once(self, app: App, any_house: House):
+        """While the handler thinks about one, others may ask for the same session: one has it, and is really there."""
+        thinking: list[str] = []
+        thought = asyncio.Event()
+
+        @app.sio.event
+        async def connect(sid: str, environ: Any) -> None:
+            thinking.append(sid)
+            if len(thinking) > 1:
+                await thought.wait()
+
+        @app.sio.event
+        async def disconnect(sid: str, reason: str) -> None:
+            await asyncio.sleep(0.01)
+
+        ann = await somebody(any_house, "ann", "r")
+        sid = ann.accepted["sid"]
+        raws = [await any_house.raw() for _ in range(4)]
+        connect_again = "40" + json.dumps({"client_id": "ann", "pid": ann.pid, "offset": ann.offset})
+        await raws[0].send(connect_again)
+        await eventually(lambda: len(thinking) == 2)
+        for raw in raws[1:]:
+            await raw.send(connect_again)
+        await asyncio.gather(*(raw.closed() for raw in raws[:-1]))
+        await eventually(lambda: len(thinking) == 5)
+        thought.set()
+        await raws[-1].until("40{")
+        await app.sio.emit("direct", {}, to=sid)
+        assert (await raws[-1].until_event("direct"))[0] == {}
+        await say(any_house, "room")
+        assert (await raws[-1].until_event("chat"))[0]["message"] == "room"
+        assert any_house.app.node.connections == 1
+
+
+async def test_two_tabs_and_the_journal():
+    """A session that recovers beside the tab that took its place is in its rooms for the last events, too."""
+    notes: list[Any] = []
+    config = {
+        **QUICK,
+        **GRACE,
+        "webhooks": {
+            "targets": [{"name": "a", "url": "http://127.0.0.1:9/", "events": ["client-*", "room-*"]}]
+        },
+        "store": {"url": "memory://"},
+    }
+    app = create_app(config)
+    emitter = app.node._reporter._emitter
+
+    def spied(real: Any) -> Any:
+        def noted(*args: Any, **more: Any) -> Any:
+            effect = more.get("effect") or next((one for one in args if hasattr(one, "entered")), None)
+            notes.extend([effect] if effect is not None else [])
+            return real(*args, **more)
+
+        return noted
+
+    emitter.emit, emitter.note = spied(emitter.emit), spied(emitter.note)
+    async with served(app) as house:
+        ann = await somebody(house, "ann", "r")
+        await ann.cut()
+        tab = await somebody(house, "ann")
+        assert await ann.come()
+        await tab.raw.send("41")
+        await eventually(lambda: house.app.node.connections == 1)
+        there: set[Any] = set()
+        for effect in notes:
+            there |= {effect.entered} if effect.entered else set()
+            there -= {effect.left} if effect.left else set()
+            there = {place for place in there if place.session != effect.closed}
+        (client,) = house.app.node._roster.everybody()
+        assert [tuple(place) for place in there] == [(client.session_id, "r")]
 
 
 async def test_nothing_is_left(any_house: House):

@@ -613,19 +613,19 @@ class TestCommands:
 class TestForgotten:
     """Targets that are not in the configuration any more."""
 
-    async def test_a_warning(self, receiver: Receiver, url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    async def test_a_warning(self, receiver: Receiver, url: str, capfd: pytest.CaptureFixture[str]) -> None:
         """What waits for such a target is warned of when the server starts: which, how many, and what to do."""
         receiver.answer = lambda request: Answer(500)
         async with running(url, target(receiver), Target("gone", receiver.url, schedule=LATER)) as node:
             node.say("a", "b")
             await node.written()
-        capsys.readouterr()
+        capfd.readouterr()
         async with running(url, target(receiver)) as node:
             assert await node.store.lives.abandoned(["audit"]) == {"gone": 2}
             await until(lambda: node.dispatcher._tally.sure)
             assert node.dispatcher.pending == {"audit": 2}
         # Where the log goes depends on who configured it last in this process.
-        said = "".join(capsys.readouterr())
+        said = "".join(capfd.readouterr())
         (line,) = [line for line in said.splitlines() if "not in the configuration" in line]
         assert "gone" in line
         assert "rtserver webhooks drop" in line

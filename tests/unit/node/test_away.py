@@ -12,6 +12,7 @@ from rtserver.fanout import Fanout, Message
 from rtserver.gateway.formats import json_format
 from rtserver.node import Node
 from rtserver.rooms.tape import Tape
+from rtserver.transport.outbound import Outbound
 from tests.unit.node.stand_ins import app, done, heard, lane, person
 
 FORM = json_format("/", offsets=True)
@@ -116,11 +117,25 @@ class TestFrames:
         assert fanout.deliver("r", Message("chat", {"a": 1}), skip=(clients[2].sid,)) == 3
         (first,), (second,) = lane(clients[0]).written, lane(clients[1]).written
         assert first is second
-        assert kept.missed(0, [("r", 0)], "sid") == [first]
+        (again,) = kept.missed(0, [("r", 0)], "sid") or ()
+        assert again is first.frames
         assert kept.missed(0, [("r", 0)], clients[2].sid) == []
         assert heard(clients[0]) == [["chat", {"a": 1}, offset]]
         assert heard(python) == [["chat", {"a": 1}]]
         assert kept.offset == offset
+
+    def test_other_forms(self, node: Node):
+        """What polling clients and compression need of a message is not kept with it."""
+        kept = tape()
+        fanout, client = Fanout(kept, FORM), recoverable(node, "ann")
+        fanout.subscribe("r", client)
+        fanout.deliver("r", Message("chat", {"a": "x" * 1000}))
+        (sent,) = lane(client).written
+        forms = (sent.payload, sent.packets, sent.deflated)
+        (again,) = kept.missed(0, [("r", 0)], "sid") or ()
+        assert again is sent.frames
+        again = Outbound.again(again)
+        assert (again.payload, again.packets, again.deflated) == forms
 
     def test_nobody_there(self, node: Node):
         """What nobody hears is kept only while somebody may come back."""

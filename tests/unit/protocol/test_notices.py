@@ -35,6 +35,24 @@ def test_what_a_notice_has():
     assert "title" in refused(Notice, {"title": "\ud800", "message": ""})
 
 
+@pytest.mark.parametrize(
+    ("model", "payload", "sentence"),
+    [
+        (MarkRead, {"notification_ids": "a"}, "notification_ids: must be a list"),
+        (MarkRead, {"notification_ids": ["a"] * 1001}, "notification_ids: must have at most 1000 entries"),
+        (MarkRead, {"notification_ids": ["a" * 129]}, "notification_ids.0: must have at most 128 characters"),
+        (MarkRead, {"notification_ids": [5]}, "notification_ids.0: must be a string"),
+        (Notifications, {"limit": 0}, "limit: must be at least 1"),
+        (Notifications, {"limit": 1001}, "limit: must be at most 1000"),
+        (Notifications, {"before": "a" * 129}, "before: must have at most 128 characters"),
+        (Notifications, {"unread": "yes"}, "unread: must be true or false"),
+    ],
+)
+def test_sentences(model: Any, payload: Any, sentence: str):
+    """A refusal says in plain words what was wrong with which field."""
+    assert refused(model, payload) == sentence
+
+
 def test_the_size_of_a_notice():
     """All that people and programs read counts, in bytes; exactly as much as is allowed is not too much."""
     notice = Notice(title="é", message="abc", data={"a": "é"})

@@ -20,6 +20,9 @@ class Parcel:
         self.name = name
         self.size = size
 
+    def __len__(self) -> int:
+        return self.size
+
     def __repr__(self) -> str:
         return f"Parcel({self.name})"
 
@@ -274,3 +277,38 @@ class TapeModel(RuleBasedStateMachine):
 
 TestTapeModel = TapeModel.TestCase
 TestTapeModel.settings = settings(max_examples=100, stateful_step_count=40)
+
+
+def test_too_much_at_once():
+    """What is more than so many bytes is not given back; what counts is sent once, whatever streams it went into."""
+    one = tape()
+    parcels = [keep(one, "r", "q") for _ in range(5)] + [keep(one, "r", skip=("sid",))]
+    both: list[tuple[Stream, int]] = [("r", 0), ("q", 0)]
+    assert one.missed(0, both, "sid", 50) == parcels[:5]
+    assert one.missed(0, both, "sid", 49) is None
+    assert one.missed(1, both, "sid", 49) == parcels[1:5]
+
+
+def test_a_room_of_large_messages():
+    """A room of large messages keeps as much as can be given back at once, and costs the other rooms nothing."""
+    one: Tape[Any] = Tape(100, 100_000, 60.0, most=10_000)
+    other = keep(one, "other")
+    large = [Parcel(number, 2_000) for number in range(100)]
+    for parcel in large:
+        one.keep(["large"], parcel, (), 0.0)
+    assert one.missed(0, [("other", 0)], "sid", 10_000) == [other]
+    assert one.missed(one.number - 5, [("large", 0)], "sid", 10_000) == large[-5:]
+    assert one.missed(0, [("large", 0)], "sid") is None
+    assert one.bytes < 10_000 + 101 * _OVERHEAD + 2_000
+    one.drop("large")
+    assert one.bytes == other.size + _OVERHEAD
+
+
+def test_a_message_larger_than_all():
+    """One message that alone is too large is kept, and pushes out the rest of its room."""
+    one: Tape[Any] = Tape(2, 100_000, 60.0, most=100)
+    keep(one, "r")
+    large = Parcel("large", 5_000)
+    one.keep(["r"], large, (), 0.0)
+    assert one.missed(1, [("r", 0)], "sid") == [large]
+    assert one.missed(0, [("r", 0)], "sid") is None
