@@ -14,17 +14,25 @@ from fastapi import APIRouter
 from rtserver.access import Access
 from rtserver.announcements import Announcer
 from rtserver.api.bodies import Reader
+from rtserver.api.clients import clients
+from rtserver.api.cors import Judge
 from rtserver.api.credentials import Keys, Owners
+from rtserver.api.deliveries import deliveries
 from rtserver.api.inboxes import inboxes
 from rtserver.api.notifications import own
 from rtserver.api.notify import notify
+from rtserver.api.publications import publications
+from rtserver.api.resource import Resource
+from rtserver.api.rooms import rooms
 from rtserver.api.tokens import tokens
+from rtserver.api.users import users
 from rtserver.auth.grants import EVERYBODY, Grants
 from rtserver.away import Away
 from rtserver.broker.base import Retention
 from rtserver.broker.memory import MemoryBroker
 from rtserver.config import schema
 from rtserver.config.schema import Config
+from rtserver.directory import Directory
 from rtserver.fanout import Fanout, Message
 from rtserver.gateway.admission import Admission
 from rtserver.gateway.formats import json_format
@@ -48,6 +56,7 @@ from rtserver.store.lives import SqlLives
 from rtserver.store.notifications import SqlInbox
 from rtserver.store.outbox import SqlOutbox
 from rtserver.store.revocations import SqlRevocations
+from rtserver.store.steering import SqlSteering
 from rtserver.telemetry.metrics import Metrics
 from rtserver.transport.engine import EngineServer
 from rtserver.transport.lane import LaneLimits
@@ -102,14 +111,21 @@ class Assembly:
         )
         self.sio = self._sio()
 
-    def resources(self) -> list[APIRouter]:
-        """Return the HTTP API, a router per resource."""
+    def resources(self) -> list[APIRouter | Resource]:
+        """Return the HTTP API, one after the other; what is asked for most often comes first."""
         config, node = self.config, self.node
         open_to_all = config.auth.mode == "none"
         keys = Keys([key.get_secret_value() for key in config.api.keys], open_to_all=open_to_all)
         reader = Reader(config.engine.max_payload)
         verify = None if open_to_all else node.credentials.verify
+        directory, guards = Directory(node), (Judge(self.engine.origins), keys.check)
+        targets = [target.name for target in config.webhooks.targets]
         return [
+            publications(self.publishing, reader, *guards),
+            rooms(directory, *guards),
+            clients(directory, self.context, reader, *guards),
+            users(directory, node, reader, *guards),
+            deliveries(SqlSteering(self.database), targets, *guards),
             notify(self.notifications, keys, reader),
             inboxes(self.notifications, keys, reader),
             own(self.notifications, Owners(verify), reader),

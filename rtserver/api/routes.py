@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from rtserver.api.cors import Cors, Judge
 from rtserver.api.health import healthz, readyz
 from rtserver.api.pages import WEB, DemoPage
+from rtserver.api.resource import Resource
 from rtserver.protocol.errors import BAD_REQUEST, NOT_FOUND, SERVER_ERROR, RtError
 from rtserver.telemetry.log import logger
 from rtserver.transport.origins import Origins
@@ -24,7 +25,7 @@ def build(
     *,
     unready: Callable[[], RtError | None],
     demo: bool,
-    resources: Sequence[APIRouter] = (),
+    resources: Sequence[APIRouter | Resource] = (),
     origins: Origins | None = None,
 ) -> FastAPI:
     """Return the application.
@@ -42,7 +43,10 @@ def build(
     app.add_route("/healthz", healthz)
     app.add_route("/readyz", readyz(unready))
     for resource in resources:
-        app.include_router(resource, dependencies=[Depends(Judge(origins))])
+        if isinstance(resource, Resource):
+            app.router.routes.extend(resource.routes)
+        else:
+            app.include_router(resource, dependencies=[Depends(Judge(origins))])
     if demo and WEB.is_dir():
         # Not a route: it would match before it is clear that a path is right and its method wrong.
         app.router.default = DemoPage()
