@@ -18,6 +18,7 @@ from rtserver.api.clients import clients
 from rtserver.api.cors import Judge
 from rtserver.api.credentials import Keys, Owners
 from rtserver.api.deliveries import deliveries
+from rtserver.api.documents import documents
 from rtserver.api.inboxes import inboxes
 from rtserver.api.notifications import own
 from rtserver.api.notify import notify
@@ -130,6 +131,7 @@ class Assembly:
             inboxes(self.notifications, keys, reader),
             own(self.notifications, Owners(verify), reader),
             tokens(node, keys, reader),
+            documents(open_to_all=open_to_all),
         ]
 
     def _hand_out(self, stream: str | None, message: Message, skip: Collection[str]) -> int:

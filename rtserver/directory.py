@@ -59,9 +59,12 @@ class Directory:
             page = await self._node.latest(room, limit + 1, before)
         publications = page.publications[-limit:]
         shown = fitting(page._replace(publications=publications), _ANY_NUMBER, MAX_BYTES)
-        if shown.publications and len(shown.publications) < len(page.publications):
-            return Past(shown._replace(complete=False), shown.publications[0].offset)
-        return Past(shown, None)
+        if since is None:
+            shown = shown._replace(complete=page.complete)
+        if len(shown.publications) == len(page.publications):
+            return Past(shown, None)
+        first = shown.publications[0].offset if shown.publications else None
+        return Past(shown._replace(complete=since is None and shown.complete), first)
 
     async def clients(self, limit: int, cursor: str | None) -> tuple[list[dict[str, Any]], int, str | None]:
         """Return connections by sid after *cursor*, how many there are in all, and the next cursor."""

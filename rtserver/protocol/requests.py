@@ -5,19 +5,48 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, WithJsonSchema
 
 from rtserver.protocol.errors import BAD_REQUEST, RtError
 from rtserver.protocol.messages import Limit, Message, Name, Offset, Text
 from rtserver.protocol.publish import MAX_BATCH, Room
 
+# Each is judged for itself: what is wrong with one is that one's result.
+Publication = Annotated[
+    Any,
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"$ref": "#/components/schemas/Publish"},
+                {"description": "Anything else has an error for its result."},
+            ]
+        }
+    ),
+]
 Cursor = Annotated[Text, Field(max_length=512)]
+
+
+Instant = Annotated[
+    float | str,
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "description": "Unix seconds."},
+                {"type": "string", "format": "date-time"},
+            ]
+        }
+    ),
+]
+_ONE_OF_THEM: list[Any] = [
+    {"required": [field], "properties": {field: {"not": {"type": "null"}}}}
+    for field in ("user", "jti", "issued_before")
+]
 
 
 class Batch(Message):
     """Publications, each as for a single one. One that fails keeps none of the others back."""
 
-    publications: Annotated[list[Any], Field(max_length=MAX_BATCH)]
+    publications: Annotated[list[Publication], Field(max_length=MAX_BATCH)]
 
 
 class Paging(Message):
@@ -73,7 +102,8 @@ class Revoke(Message):
 
     user: Name | None = None
     jti: Annotated[Text, Field(max_length=1024)] | None = None
-    issued_before: float | str | None = None
+    issued_before: Instant | None = None
+    model_config = ConfigDict(json_schema_extra={"anyOf": _ONE_OF_THEM})
 
     def until(self) -> float | None:
         """Return ``issued_before`` in Unix seconds; raise `RtError` when it is no time."""
