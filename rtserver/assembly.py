@@ -9,13 +9,10 @@ import socket
 from collections.abc import Callable, Collection
 from functools import lru_cache
 
-from fastapi import APIRouter
-
 from rtserver.access import Access
 from rtserver.announcements import Announcer
 from rtserver.api.bodies import Reader
 from rtserver.api.clients import clients
-from rtserver.api.cors import Judge
 from rtserver.api.credentials import Keys, Owners
 from rtserver.api.deliveries import deliveries
 from rtserver.api.documents import documents
@@ -112,21 +109,21 @@ class Assembly:
         )
         self.sio = self._sio()
 
-    def resources(self) -> list[APIRouter | Resource]:
+    def resources(self) -> list[Resource]:
         """Return the HTTP API, one after the other; what is asked for most often comes first."""
         config, node = self.config, self.node
         open_to_all = config.auth.mode == "none"
         keys = Keys([key.get_secret_value() for key in config.api.keys], open_to_all=open_to_all)
         reader = Reader(config.engine.max_payload)
         verify = None if open_to_all else node.credentials.verify
-        directory, guards = Directory(node), (Judge(self.engine.origins), keys.check)
+        directory, key = Directory(node), keys.check
         targets = [target.name for target in config.webhooks.targets]
         return [
-            publications(self.publishing, reader, *guards),
-            rooms(directory, *guards),
-            clients(directory, self.context, reader, *guards),
-            users(directory, node, reader, *guards),
-            deliveries(SqlSteering(self.database), targets, *guards),
+            publications(self.publishing, reader, key),
+            rooms(directory, key),
+            clients(directory, self.context, reader, key),
+            users(directory, node, reader, key),
+            deliveries(SqlSteering(self.database), targets, key),
             notify(self.notifications, keys, reader),
             inboxes(self.notifications, keys, reader),
             own(self.notifications, Owners(verify), reader),

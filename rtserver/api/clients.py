@@ -13,9 +13,9 @@ from rtserver.handlers.base import Context, check_place
 from rtserver.protocol.requests import Disconnect, Move, Paging
 
 
-def clients(directory: Directory, context: Context, reader: Reader, *guards: Guard) -> Resource:
+def clients(directory: Directory, context: Context, reader: Reader, guard: Guard) -> Resource:
     """Return the resource."""
-    resource = Resource(*guards)
+    resource = Resource(guard)
     node = context.node
 
     @resource.get("/api/clients")

@@ -18,9 +18,9 @@ from rtserver.store.base import Steering, StoreError
 from rtserver.webhooks.listing import listed
 
 
-def deliveries(steering: Steering, targets: Collection[str], *guards: Guard) -> Resource:
+def deliveries(steering: Steering, targets: Collection[str], guard: Guard) -> Resource:
     """Return the resource; *targets* are the names of those that are configured."""
-    resource = Resource(*guards)
+    resource = Resource(guard)
 
     @resource.get("/api/webhooks/deliveries")
     async def page(request: Request) -> Response:
@@ -39,7 +39,7 @@ def deliveries(steering: Steering, targets: Collection[str], *guards: Guard) -> 
             }
         )
 
-    @resource.post("/api/webhooks/deliveries/{id:path}/retry")
+    @resource.post("/api/webhooks/deliveries/{id:rest}/retry")
     async def retry(request: Request) -> Response:
         """Make a delivery, or all of an event's, due now."""
         with _store():

@@ -13,9 +13,9 @@ from rtserver.protocol.requests import Batch
 from rtserver.publishing import Publishing
 
 
-def publications(publishing: Publishing, reader: Reader, *guards: Guard) -> Resource:
+def publications(publishing: Publishing, reader: Reader, guard: Guard) -> Resource:
     """Return the resource."""
-    resource = Resource(*guards)
+    resource = Resource(guard)
 
     @resource.post("/api/publish")
     async def publish(request: Request) -> Response:

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import unquote
 
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
@@ -24,6 +25,23 @@ Guard = Callable[[Request], Awaitable[None]]
 
 # In the place of a slash that is part of a name, while a path is matched. No name can hold it.
 _SLASH, _NUL = "\0", "\1"
+
+
+class Rest(Convertor[str]):
+    """``{name:rest}``: any number of segments, of any characters. Starlette's own ``path`` stops at a line end."""
+
+    regex = r"[\s\S]*"
+
+    def convert(self, value: str) -> str:
+        """Return what is in the path."""
+        return value
+
+    def to_string(self, value: str) -> str:
+        """Return it as it goes into a path."""
+        return value
+
+
+register_url_convertor("rest", Rest())
 
 
 class SegmentRoute(Route):
@@ -49,6 +67,10 @@ class Resource:
     def __init__(self, *guards: Guard) -> None:
         self._guards = guards
         self.routes: list[BaseRoute] = []
+
+    def watch(self, guard: Guard) -> None:
+        """Let every request pass *guard* as well, before the others."""
+        self._guards = (guard, *self._guards)
 
     def get(self, path: str) -> Callable[[Endpoint], Endpoint]:
         """Let the function answer GET (and HEAD)."""

@@ -13,9 +13,9 @@ from rtserver.protocol.requests import Paging, Span
 from rtserver.rooms.views import shown
 
 
-def rooms(directory: Directory, *guards: Guard) -> Resource:
+def rooms(directory: Directory, guard: Guard) -> Resource:
     """Return the resource."""
-    resource = Resource(*guards)
+    resource = Resource(guard)
 
     @resource.get("/api/rooms")
     async def listed(request: Request) -> Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -25,7 +25,7 @@ def build(
     *,
     unready: Callable[[], RtError | None],
     demo: bool,
-    resources: Sequence[APIRouter | Resource] = (),
+    resources: Sequence[Resource] = (),
     origins: Origins | None = None,
 ) -> FastAPI:
     """Return the application.
@@ -40,13 +40,12 @@ def build(
         middleware=[Middleware(Cors, origins)],
         exception_handlers={RtError: _refused, HTTPException: _http_error, Exception: _failed},
     )
+    judge = Judge(origins)
     app.add_route("/healthz", healthz)
     app.add_route("/readyz", readyz(unready))
     for resource in resources:
-        if isinstance(resource, Resource):
-            app.router.routes.extend(resource.routes)
-        else:
-            app.include_router(resource, dependencies=[Depends(Judge(origins))])
+        resource.watch(judge)
+        app.router.routes.extend(resource.routes)
     if demo and WEB.is_dir():
         # Not a route: it would match before it is clear that a path is right and its method wrong.
         app.router.default = DemoPage()

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Depends
 from starlette.requests import Request
+from starlette.responses import Response
 
 from rtserver.api.bodies import Reader
 from rtserver.api.credentials import Keys
 from rtserver.api.replies import Json
+from rtserver.api.resource import Resource
 from rtserver.node import Node
 from rtserver.protocol.requests import Revoke
 
 
-def tokens(node: Node, keys: Keys, reader: Reader) -> APIRouter:
+def tokens(node: Node, keys: Keys, reader: Reader) -> Resource:
     """Return the resource."""
-    router = APIRouter(dependencies=[Depends(keys.check)])
+    resource = Resource(keys.check)
 
-    @router.post("/api/tokens/revoke", response_class=Json)
-    async def endpoint(request: Request) -> Json:
+    @resource.post("/api/tokens/revoke")
+    async def endpoint(request: Request) -> Response:
         """Refuse them from now on; answer how many clients were sent away."""
         asked = await reader.model(request, Revoke)
         return Json({"revoked": await node.revoke(asked.user, asked.jti, asked.until())})
 
-    return router
+    return resource

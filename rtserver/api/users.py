@@ -13,9 +13,9 @@ from rtserver.node import Node
 from rtserver.protocol.requests import Disconnect
 
 
-def users(directory: Directory, node: Node, reader: Reader, *guards: Guard) -> Resource:
+def users(directory: Directory, node: Node, reader: Reader, guard: Guard) -> Resource:
     """Return the resource."""
-    resource = Resource(*guards)
+    resource = Resource(guard)
 
     @resource.get("/api/users/{id}")
     async def user(request: Request) -> Response:

@@ -11,6 +11,8 @@ from rtserver.protocol.errors import BAD_REQUEST, RtError
 from rtserver.protocol.messages import Limit, Message, Name, Offset, Text
 from rtserver.protocol.publish import MAX_BATCH, Room
 
+# What a database holds.
+Position = Annotated[int, Field(ge=0, le=(1 << 63) - 1)]
 # Each is judged for itself: what is wrong with one is that one's result.
 Publication = Annotated[
     Any,
@@ -75,7 +77,7 @@ class Deliveries(Message):
     """Which deliveries: in one state, to one target."""
 
     limit: Limit = 100
-    cursor: Offset | None = None
+    cursor: Position | None = None
     state: Literal["pending", "delivered", "dead"] | None = None
     target: Annotated[Text, Field(max_length=512)] | None = None
 

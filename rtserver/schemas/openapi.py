@@ -110,6 +110,7 @@ _DELIVERY = {
 
 _NOTICE_FORM = {
     "type": "object",
+    "additionalProperties": False,
     "required": ["title", "message"],
     "properties": {
         "title": {"type": "string"},
