@@ -15,7 +15,7 @@ class Row:
     against: str = "node"
     """What rtserver's figure is divided by: Node's, or `itself` where it is a ratio already.
 
-    `off` is a row of webhooks: no other server is in it.
+    `off` is a row of webhooks or of the HTTP API: no other server is in it.
     """
     compared: str = ""
     """How such a row compares: `times` what it is without webhooks, so much `more`, or not at all."""
@@ -76,4 +76,9 @@ HOOKS = (
     _times("hooks-million", "a delivery of a million pending, or of 20 000", "µs", 1.1),
 )
 """Webhooks: rtserver with them beside rtserver without."""
-BY_NAME = {row.name: row for row in (*ROWS, *HOOKS)}
+API = (
+    Row("http-one", "publications over HTTP, one per request", "s per 2000", 1.0, against="off"),
+    Row("http-batch", "publications over HTTP, 100 per request", "s per 20 000", 1.0, against="off"),
+)
+"""The HTTP API: how long so many publications take, on 8 connections that are kept."""
+BY_NAME = {row.name: row for row in (*ROWS, *HOOKS, *API)}
