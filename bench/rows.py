@@ -15,7 +15,7 @@ class Row:
     against: str = "node"
     """What rtserver's figure is divided by: Node's, or `itself` where it is a ratio already.
 
-    `off` is a row that compares rtserver with itself without something: no other server is in it.
+    `off` is a row that compares rtserver with itself without something, or with nothing: no other server is in it.
     """
     compared: str = ""
     """How such a row compares: `times` what it is without, so much `more`, or not at all."""
@@ -108,4 +108,9 @@ RECOVERY = (
     _recovery("recovery-stored", "memory per stored message, 100 000 of them", "bytes", 1000.0, ""),
 )
 """History and recovery: rtserver with them beside rtserver without."""
-BY_NAME = {row.name: row for row in (*ROWS, *HOOKS, *RECOVERY)}
+API = (
+    Row("http-one", "one per request", "s per 2000", 1.0, against="off", about="publications over HTTP"),
+    Row("http-batch", "100 per request", "s per 20 000", 1.0, against="off", about="publications over HTTP"),
+)
+"""The HTTP API: how long so many publications take, on 8 connections that are kept."""
+BY_NAME = {row.name: row for row in (*ROWS, *HOOKS, *RECOVERY, *API)}

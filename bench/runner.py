@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from bench import generator, servers
+from bench.api import API
 from bench.hooks import HOOKS, Comparison
 from bench.recovery import RECOVERY
 from bench.rows import BY_NAME
@@ -17,7 +18,7 @@ Work = Scenario | Comparison
 def chosen(names: Iterable[str]) -> list[Work]:
     """Return the scenarios that measure one of the rows, all when none is named."""
     wanted = set(names)
-    everything: tuple[Work, ...] = (*SCENARIOS, *HOOKS, *RECOVERY)
+    everything: tuple[Work, ...] = (*SCENARIOS, *HOOKS, *RECOVERY, *API)
     return [scenario for scenario in everything if not wanted or wanted & set(scenario.rows)]
 
 

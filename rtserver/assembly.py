@@ -9,23 +9,29 @@ import socket
 from collections.abc import Callable, Collection
 from functools import lru_cache
 
-from fastapi import APIRouter
-
 from rtserver.access import Access
 from rtserver.announcements import Announcer
 from rtserver.api.bodies import Reader
+from rtserver.api.clients import clients
 from rtserver.api.credentials import Keys, Owners
+from rtserver.api.deliveries import deliveries
+from rtserver.api.documents import documents
 from rtserver.api.inboxes import inboxes
 from rtserver.api.metrics import metrics
 from rtserver.api.notifications import own
 from rtserver.api.notify import notify
+from rtserver.api.publications import publications
+from rtserver.api.resource import Resource
+from rtserver.api.rooms import rooms
 from rtserver.api.tokens import tokens
+from rtserver.api.users import users
 from rtserver.auth.grants import EVERYBODY, Grants
 from rtserver.away import Away
 from rtserver.broker.base import Delivery, Retention
 from rtserver.broker.memory import MemoryBroker
 from rtserver.config import schema
 from rtserver.config.schema import Config
+from rtserver.directory import Directory
 from rtserver.fanout import Fanout, Message
 from rtserver.gateway.admission import Admission
 from rtserver.gateway.formats import json_format
@@ -52,6 +58,7 @@ from rtserver.store.lives import SqlLives
 from rtserver.store.notifications import SqlInbox
 from rtserver.store.outbox import SqlOutbox
 from rtserver.store.revocations import SqlRevocations
+from rtserver.store.steering import SqlSteering
 from rtserver.telemetry.exposition import Exposition, Labels, Standing
 from rtserver.telemetry.metrics import Metrics
 from rtserver.transport.engine import EngineServer
@@ -112,26 +119,34 @@ class Assembly:
             self.engine, self.sio.desk, self.sio.environ, trusting=config.auth.mode == "none"
         )
 
-    def resources(self, ready: Callable[[], bool]) -> list[APIRouter]:
-        """Return the HTTP API, a router per resource; *ready* says whether clients should come."""
+    def resources(self, ready: Callable[[], bool]) -> list[Resource]:
+        """Return the HTTP API; what is asked for most often comes first. *ready* says whether clients should come."""
         config, node = self.config, self.node
         open_to_all = config.auth.mode == "none"
         keys = _keys(config, open_to_all=open_to_all)
         reader = Reader(config.engine.max_payload)
         verify = None if open_to_all else node.credentials.verify
+        directory, key = Directory(node), keys.check
+        targets = [target.name for target in config.webhooks.targets]
         return [
+            publications(self.publishing, reader, key),
+            rooms(directory, key),
+            clients(directory, self.context, reader, key),
+            users(directory, node, reader, key),
+            deliveries(SqlSteering(self.database), targets, key),
             notify(self.notifications, keys, reader),
             inboxes(self.notifications, keys, reader),
             own(self.notifications, Owners(verify), reader),
             tokens(node, keys, reader),
             *self._metrics_page(ready),
+            documents(open_to_all=open_to_all),
         ]
 
     def _hand_out(self, stream: str | None, message: Message, skip: Collection[str]) -> int:
         # The node is made after its broker.
         return self.node.hand_out(stream, message, skip)
 
-    def _metrics_page(self, ready: Callable[[], bool]) -> list[APIRouter]:
+    def _metrics_page(self, ready: Callable[[], bool]) -> list[Resource]:
         config = self.config
         if not config.metrics.enabled:
             return []
@@ -142,7 +157,7 @@ class Assembly:
         )
         info = {"node": _node_name(config), "version": __version__}
         page = Exposition(self.metrics, labels, lambda: self._standing(ready=ready()), info)
-        return [metrics(page, _keys(config, open_to_all=not config.metrics.require_key))]
+        return [metrics(page, _keys(config, open_to_all=not config.metrics.require_key).check)]
 
     def _standing(self, *, ready: bool) -> Standing:
         node, webhooks = self.node, self.webhooks

@@ -81,6 +81,18 @@ class Node(Publisher):
         """Return the live connections of a client_id."""
         return self._roster.of(client_id)
 
+    def find(self, sid: str) -> Client | None:
+        """Return the connection of a sid; one that was cut a moment ago still counts."""
+        client = self._roster.get(sid)
+        if client is None:
+            absent = self.away.find(sid)
+            client = absent.client if absent is not None and absent.present else None
+        return client
+
+    def everybody(self) -> list[Client]:
+        """Return all live connections."""
+        return self._roster.everybody()
+
     async def connect(self, client: Client) -> None:
         """Let an accepted client in, welcome it, and announce it unless it merely came back."""
         self._count(client)
@@ -181,6 +193,18 @@ class Node(Publisher):
             self._release(held)
         self.away.forget_all(client_id)
         return len(clients)
+
+    async def disconnect_sid(self, sid: str, message: str = "disconnected by the server") -> bool:
+        """Disconnect one connection for good; tell whether there was one."""
+        client = self.find(sid)
+        if client is None:
+            return False
+        if client.live:
+            client.gateway.dismiss(client, RtError(KICKED, message))
+        elif self._holding.take_back(client) is not None:
+            self._release(client)
+        self.away.forget(sid)
+        return True
 
     async def revoke(
         self, user: str | None = None, jti: str | None = None, issued_before: float | None = None

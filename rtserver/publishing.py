@@ -53,14 +53,10 @@ class Publishing:
     async def publish(self, request: Publish) -> dict[str, Any]:
         """Publish; return ``{id, offset, recipients}`` once webhooks are sure to tell of it.
 
-        Raises `RtError`: ``message_too_large``; ``not_found`` for an unknown sid; ``server_error`` when it was
-        delivered and could not be recorded for webhooks.
+        Raises `RtError`, which the entrance counts: ``message_too_large``; ``not_found`` for an unknown sid;
+        ``server_error`` when it was delivered and could not be recorded for webhooks.
         """
-        try:
-            return await _settled(await self._begin(request))
-        except RtError as error:
-            self._node.metrics.refused[error.reason.reason] += 1
-            raise
+        return await _settled(await self._begin(request))
 
     async def batch(self, payloads: Sequence[Any]) -> list[dict[str, Any]]:
         """Publish one after the other, in this order; return the results in the same.

@@ -1,5 +1,6 @@
 /**
- * A typed client for rtserver. Copy this file into your project: its only dependency is socket.io-client 4.
+ * A typed client for rtserver. Copy this file and events.ts into your project: their only dependency is
+ * socket.io-client 4.
  *
  *   const client = new RtClient({ auth: { client_id: "ada", name: "Ada" } });
  *   client.on("chat", (message) => console.log(message.username, message.message));
@@ -15,287 +16,12 @@
  */
 import { io, type ManagerOptions, type Socket, type SocketOptions } from "socket.io-client";
 
-// ---------------------------------------------------------------------------------------------- what is sent around
+import type {
+  Answer, Broadcasted, ChatRequest, ClientToServerEvents, Envelope, ErrorBody, Goodbye, HistoryPage, HistoryRequest, InboxPage, JoinRequest,
+  MembersPage, NotificationsRequest, PresenceRequest, Published, Reason, Refreshed, RoomEntered, ServerToClientEvents,
+} from "./events";
 
-/**
- * The reasons a server gives, a closed list; `not_connected` and `timeout` of an RtError are this client's own.
- */
-export type Reason =
-  | "bad_request" | "unauthorized" | "forbidden" | "not_found" | "unknown_event" | "not_a_member"
-  | "message_too_large" | "rate_limited" | "too_many_connections" | "too_many_rooms" | "room_full"
-  | "token_expired" | "token_revoked" | "slow_consumer" | "server_draining" | "kicked"
-  | "handshake_timeout" | "server_error";
-
-export interface ErrorBody {
-  code: number;
-  reason: Reason;
-  message: string;
-  /** Seconds to wait before the next try. */
-  retry_after?: number;
-}
-
-/** Why a connection was refused or is about to end, and whether coming back can help. */
-export interface Goodbye extends ErrorBody {
-  reconnect: boolean;
-}
-
-export type Ack<T = object> = ({ ok: true } & T) | { ok: false; error: ErrorBody };
-type Answer<T = object> = (ack: Ack<T>) => void;
-
-export interface Member {
-  client_id: string;
-  name: string;
-  /** Whether a token vouches for the client_id. */
-  verified: boolean;
-  /** How many connections (tabs, devices) this member has in the room. */
-  connections: number;
-  joined_at: string;
-}
-
-/** A message that was recorded and delivered to a room, or to everybody when `room` is null. */
-export interface Publication {
-  id: string;
-  room: string | null;
-  /** The sender's client_id; null for what code in the server says, as SYSTEM. */
-  sender: string | null;
-  username: string;
-  message: string;
-  data?: unknown;
-  timestamp: string;
-  offset: number;
-}
-
-/** A message in a room's history, with the event it was sent as. */
-export interface RecordedMessage extends Publication {
-  event: "chat" | "broadcast";
-}
-
-/** An event of its own name that code in the server published: `data` is whatever that code says. */
-export interface RecordedEvent {
-  event: string;
-  id: string;
-  room: string;
-  data: unknown;
-  offset: number;
-}
-
-/** What a room's history holds. `"message" in it` tells a message from another event. */
-export type Recorded = RecordedMessage | RecordedEvent;
-
-export interface PrivateMessage {
-  id: string;
-  /** Null for what code in the server says, as SYSTEM. */
-  sender: string | null;
-  username: string;
-  to: string;
-  message: string;
-  data?: unknown;
-  timestamp: string;
-}
-
-export type Level = "info" | "warning" | "error" | "success";
-
-interface Notification {
-  id: string;
-  type: Level;
-  /** The same as `type`. */
-  level: Level;
-  title: string;
-  message: string;
-  data?: unknown;
-  timestamp: string;
-}
-
-/** What a backend told everybody who is subscribed to a topic; it is not kept. */
-export interface TopicNotification extends Notification {
-  topic: string;
-}
-
-/** What a backend told one user; it is in the user's inbox. */
-export interface UserNotification extends Notification {
-  user: string;
-  /** When it was read; left out while it is not. */
-  read_at?: string;
-}
-
-export interface InboxPage {
-  /** Newest first. */
-  notifications: UserNotification[];
-  /** How many are unread in all of the inbox. */
-  unread: number;
-}
-
-/** A line the server writes by itself. */
-interface SystemLine {
-  client_id: string;
-  name: string;
-  message: string;
-  username: "SYSTEM";
-  is_system: true;
-  timestamp: string;
-}
-
-export interface RoomChange extends SystemLine {
-  room: string;
-  count: number;
-  reason?: string;
-}
-
-export interface ConnectionChange extends SystemLine {
-  total_connections: number;
-}
-
-export interface Typing {
-  room: string;
-  client_id: string;
-  username: string;
-  is_typing: boolean;
-}
-
-export interface Welcome {
-  client_id: string;
-  sid: string;
-  name: string;
-  verified: boolean;
-  message: string;
-  client_number: number;
-  total_connections: number;
-  timestamp: string;
-  expires_at: string | null;
-}
-
-export interface Joined {
-  room: string;
-  /** At most 100 of them; `count` is exact. */
-  members: Member[];
-  count: number;
-  offset: number;
-  history: Recorded[];
-  /** Whether `history` is everything since the offset asked for. */
-  recovered: boolean;
-}
-
-export interface Published {
-  id: string;
-  offset: number;
-  timestamp: string;
-}
-
-/** One page of a room's members. */
-export interface Presence {
-  members: Member[];
-  /** How many there are in all. */
-  count: number;
-  /** The cursor of the next page; left out on the last one. */
-  next?: string;
-}
-
-export interface History {
-  /** Oldest first. */
-  messages: Recorded[];
-  /** The room's latest offset. */
-  offset: number;
-  /** False when something after `since` is missing. */
-  complete: boolean;
-}
-
-export interface Refreshed {
-  /** When the new token expires; null for never. */
-  expires_at: string | null;
-  /** Rooms that only the old token opened. */
-  left?: string[];
-}
-
-/**
- * What `socket.send` takes: an object names its event by `message_type` or `type` and is a `chat` without either, text
- * that is a JSON object is the same object, and any other text or scalar is a broadcast to everybody.
- */
-export type Envelope = string | number | boolean | null | { message_type?: string; type?: string; [field: string]: unknown };
-
-interface JoinOptions {
-  /** How many of the latest publications to send along. */
-  history?: number;
-  /** Send what was published after this offset. */
-  since?: number;
-}
-
-interface PresenceOptions {
-  /** How many members at once: 1 to 1000, 100 by default. */
-  limit?: number;
-  /** `next` of the page before. */
-  cursor?: string;
-}
-
-interface HistoryOptions {
-  /** The latest so many: 1 to 1000, 100 by default. */
-  limit?: number;
-  /** Only what came after this offset. */
-  since?: number;
-  /** Only what came before this offset. */
-  before?: number;
-}
-
-interface InboxOptions {
-  /** Only those that were not read. */
-  unread?: boolean;
-  /** How many at once: 1 to 1000, 100 by default. */
-  limit?: number;
-  /** Only those before this one: the `id` of the last one seen. */
-  before?: string;
-}
-
-interface PublishOptions {
-  /** Without a room the message goes to every client. */
-  room?: string;
-  data?: unknown;
-  /** false: do not send the publication back to this connection. */
-  echo?: boolean;
-}
-
-export interface ClientToServerEvents {
-  join: (payload: { room: string } & JoinOptions, ack?: Answer<Joined>) => void;
-  leave: (payload: { room: string }, ack?: Answer<{ room: string }>) => void;
-  chat: (payload: { message: string } & PublishOptions, ack?: Answer<Published>) => void;
-  broadcast: (payload: { message: string } & PublishOptions, ack?: Answer<Published & { recipients: number }>) => void;
-  private: (
-    payload: { to: string; message: string; data?: unknown },
-    ack?: Answer<{ id: string; timestamp: string; delivered: number }>,
-  ) => void;
-  typing: (payload: { room: string; is_typing: boolean }, ack?: Answer) => void;
-  ping: (payload: unknown, ack?: Answer<{ pong: true; timestamp: string }>) => void;
-  presence: (payload: { room: string } & PresenceOptions, ack?: Answer<Presence>) => void;
-  history: (payload: { room: string } & HistoryOptions, ack?: Answer<History>) => void;
-  refresh_token: (payload: { token: string }, ack?: Answer<Refreshed>) => void;
-  rooms: (payload: object, ack?: Answer<{ rooms: string[] }>) => void;
-  subscribe: (payload: { topic: string }, ack?: Answer<{ topic: string }>) => void;
-  unsubscribe: (payload: { topic: string }, ack?: Answer<{ topic: string }>) => void;
-  notifications: (payload: InboxOptions, ack?: Answer<InboxPage>) => void;
-  mark_read: (payload: { notification_ids: string[] }, ack?: Answer<{ marked: number }>) => void;
-  mark_all_read: (payload: object, ack?: Answer<{ marked: number }>) => void;
-  /** The envelope that `socket.send` emits; its acknowledgement is that of the event inside. */
-  message: (envelope: Envelope, ack?: Answer<any>) => void;
-}
-
-/** Code in your server may send events of other names: add them here. */
-export interface ServerToClientEvents {
-  welcome: (payload: Welcome) => void;
-  chat: (payload: Publication) => void;
-  broadcast: (payload: Publication) => void;
-  private: (payload: PrivateMessage) => void;
-  user_joined: (payload: RoomChange) => void;
-  user_left: (payload: RoomChange) => void;
-  user_typing: (payload: Typing) => void;
-  client_connected: (payload: ConnectionChange) => void;
-  client_disconnected: (payload: ConnectionChange) => void;
-  notification: (payload: TopicNotification) => void;
-  new_notification: (payload: UserNotification) => void;
-  notification_read: (payload: { notification_ids: string[] }) => void;
-  all_read: (payload: object) => void;
-  token_expiring: (payload: { expires_at: string }) => void;
-  disconnecting_by_server: (payload: Goodbye) => void;
-  pong: (payload: { timestamp: string }) => void;
-  error: (payload: ErrorBody & { event: string }) => void;
-}
+export * from "./events";
 
 // ------------------------------------------------------------------------------------------------ errors and status
 
@@ -352,7 +78,7 @@ type RtSocket = Socket<ServerToClientEvents, ClientToServerEvents>;
 type Stop = () => void;
 
 /** Called for every room after a reconnect: with what the server answered, or why it no longer lets us in. */
-type RejoinListener = (room: string, result: Joined | RtError) => void;
+type RejoinListener = (room: string, result: RoomEntered | RtError) => void;
 
 // ------------------------------------------------------------------------------------------------------- the client
 
@@ -434,8 +160,8 @@ export class RtClient {
     return () => this.#rejoinListeners.delete(listener);
   }
 
-  async join(room: string, options: JoinOptions = {}): Promise<Joined> {
-    const joined = await this.#ask<Joined>((socket, done) => socket.emit("join", { room, ...options }, done));
+  async join(room: string, options: Omit<JoinRequest, "room"> = {}): Promise<RoomEntered> {
+    const joined = await this.#ask<RoomEntered>((socket, done) => socket.emit("join", { room, ...options }, done));
     this.#rooms.set(joined.room, { offset: joined.offset, history: options.history ?? 0 });
     this.#outside.delete(joined.room);
     return joined;
@@ -448,14 +174,14 @@ export class RtClient {
     await this.#ask<{ room: string }>((socket, done) => socket.emit("leave", { room }, done));
   }
 
-  async chat(message: string, options: PublishOptions = {}): Promise<Published> {
+  async chat(message: string, options: Omit<ChatRequest, "message"> = {}): Promise<Published> {
     const sent = await this.#ask<Published>((socket, done) => socket.emit("chat", { message, ...options }, done));
     this.#seen(options.room, sent.offset);
     return sent;
   }
 
-  async broadcast(message: string, options: PublishOptions = {}): Promise<Published & { recipients: number }> {
-    const sent = await this.#ask<Published & { recipients: number }>((socket, done) =>
+  async broadcast(message: string, options: Omit<ChatRequest, "message"> = {}): Promise<Broadcasted> {
+    const sent = await this.#ask<Broadcasted>((socket, done) =>
       socket.emit("broadcast", { message, ...options }, done),
     );
     this.#seen(options.room, sent.offset);
@@ -480,12 +206,12 @@ export class RtClient {
   }
 
   /** Who is in a room, a page at a time: ask again with `cursor: page.next` until there is no `next`. */
-  presence(room: string, options: PresenceOptions = {}): Promise<Presence> {
+  presence(room: string, options: Omit<PresenceRequest, "room"> = {}): Promise<MembersPage> {
     return this.#ask((socket, done) => socket.emit("presence", { room, ...options }, done));
   }
 
   /** What was said in a room. */
-  history(room: string, options: HistoryOptions = {}): Promise<History> {
+  history(room: string, options: Omit<HistoryRequest, "room"> = {}): Promise<HistoryPage> {
     return this.#ask((socket, done) => socket.emit("history", { room, ...options }, done));
   }
 
@@ -512,7 +238,7 @@ export class RtClient {
   }
 
   /** The inbox of who is signed in, a page at a time. */
-  notifications(options: InboxOptions = {}): Promise<InboxPage> {
+  notifications(options: NotificationsRequest = {}): Promise<InboxPage> {
     return this.#ask((socket, done) => socket.emit("notifications", options, done));
   }
 
@@ -629,7 +355,7 @@ export class RtClient {
   }
 
   /** Catches up from where we were; when the server cannot tell any more what came since, with the latest it has. */
-  async #joinAgain(room: string): Promise<Joined> {
+  async #joinAgain(room: string): Promise<RoomEntered> {
     const { offset: since, history } = this.#rooms.get(room) ?? { offset: 0, history: 0 };
     const joined = await this.join(room, { since });
     if (!joined.recovered && history > 0) return { ...(await this.join(room, { history })), recovered: false };

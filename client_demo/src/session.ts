@@ -1,7 +1,7 @@
 /** One person's time with the server: what the views want done, and what the server tells, as actions on the store. */
 import { InboxKeeper } from "./inbox";
 import type { Memory } from "./memory";
-import { RtClient, RtError, type Joined, type Publication, type RoomChange } from "./rtclient";
+import { RtClient, RtError, type RoomEntered, type Publication, type RoomChange } from "./rtclient";
 import {
   EVERYONE,
   directId,
@@ -261,7 +261,7 @@ export class Session {
     void this.#askPresence(currentConversation(this.store.state));
   }
 
-  #rejoined(room: string, result: Joined | RtError): void {
+  #rejoined(room: string, result: RoomEntered | RtError): void {
     const id = roomId(room);
     if (result instanceof RtError) {
       this.#toastError(`No longer in ${room}`, result);

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { Joined, Publication, Recorded, RecordedMessage } from "../src/rtclient";
+import type { Publication, Recorded, RecordedMessage, RoomEntered } from "../src/rtclient";
 import type { Action } from "../src/state/action";
 import { EVERYONE, directId, roomId, type Message } from "../src/state/conversation";
 import { received } from "../src/state/message";
@@ -12,7 +12,7 @@ const publication = (id: string, more: Partial<Publication> = {}): Publication =
 });
 const recorded = (id: string, more: Partial<RecordedMessage> = {}): RecordedMessage => ({ ...publication(id), event: "chat", ...more });
 const said = (id: string): Message => received(publication(id), "ada");
-const joined = (room: string, more: Partial<Joined> = {}): Action => ({
+const joined = (room: string, more: Partial<RoomEntered> = {}): Action => ({
   type: "joined", open: true, joined: { room, members: [], count: 1, offset: 0, history: [], recovered: false, ...more },
 });
 const after = (...actions: Action[]): State =>
@@ -28,7 +28,7 @@ test("a joined room is opened and shows what was said before", () => {
 });
 
 test("what a backend put into the history in a shape of its own is left out", () => {
-  const history: Recorded[] = [recorded("1"), { event: "progress", id: "2", room: "lobby", data: 5, offset: 2 }];
+  const history: Recorded[] = [recorded("1"), { event: "progress", id: "2", room: "lobby", data: 5, timestamp: "", offset: 2 }];
   expect(currentConversation(after(joined("lobby", { history }))).entries).toHaveLength(1);
 });
 

@@ -30,9 +30,11 @@ class Reader:
     def __init__(self, limit: int) -> None:
         self._limit = limit
 
-    async def model(self, request: Request, model: type[M]) -> M:
-        """Return the body, an object in JSON or a form, as *model*."""
+    async def model(self, request: Request, model: type[M], *, optional: bool = False) -> M:
+        """Return the body, an object in JSON or a form, as *model*; one that is *optional* may be empty."""
         body = await self._body(request)
+        if optional and not body:
+            return messages.parse(model, {})
         kind = _kind(request)
         # What curl sends as a form when nobody tells it that this is JSON.
         if kind == _FORM and not body.lstrip().startswith(b"{"):

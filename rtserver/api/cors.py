@@ -22,7 +22,7 @@ _PREFLIGHT = [
 
 
 class Judge:
-    """What an API route depends on: it answers no page that is not allowed."""
+    """A guard of the API: it answers no page that is not allowed."""
 
     def __init__(self, origins: Origins) -> None:
         self._origins = origins

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Depends
 from starlette.requests import Request
+from starlette.responses import Response
 
 from rtserver.api.bodies import Reader
 from rtserver.api.credentials import Keys
 from rtserver.api.replies import Json
+from rtserver.api.resource import Resource
 from rtserver.notifications import Notifications
 from rtserver.protocol.notices import Notice
 
 
-def inboxes(notifications: Notifications, keys: Keys, reader: Reader) -> APIRouter:
+def inboxes(notifications: Notifications, keys: Keys, reader: Reader) -> Resource:
     """Return the resource."""
-    router = APIRouter(dependencies=[Depends(keys.check)])
+    resource = Resource(keys.check)
 
-    @router.post("/api/users/{user:path}/notifications", response_class=Json, status_code=201)
-    async def endpoint(user: str, request: Request) -> Json:
+    @resource.post("/api/users/{id:rest}/notifications")
+    async def endpoint(request: Request) -> Response:
         """Store it; answer it as the user's clients get it."""
         notice = await reader.model(request, Notice)
-        return Json(await notifications.send(user, notice), 201)
+        return Json(await notifications.send(request.path_params["id"], notice), 201)
 
-    return router
+    return resource

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Depends
 from starlette.requests import Request
 from starlette.responses import Response
 
-from rtserver.api.credentials import Keys
+from rtserver.api.resource import Guard, Resource
 from rtserver.telemetry.exposition import Exposition
 
 
-def metrics(exposition: Exposition, keys: Keys) -> APIRouter:
+def metrics(exposition: Exposition, key: Guard) -> Resource:
     """Return the resource."""
-    router = APIRouter(dependencies=[Depends(keys.check)])
+    resource = Resource(key)
 
-    @router.get("/metrics", response_class=Response)
+    @resource.get("/metrics")
     async def endpoint(request: Request) -> Response:
         """Answer in the format that the reader accepts."""
         page, media_type = exposition.text(request.headers.get("accept", ""))
         return Response(page, headers={"Content-Type": media_type, "Cache-Control": "no-store"})
 
-    return router
+    return resource

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Depends
 from starlette.requests import Request
+from starlette.responses import Response
 
 from rtserver.api.bodies import Reader
 from rtserver.api.credentials import Keys
 from rtserver.api.replies import Json
+from rtserver.api.resource import Resource
 from rtserver.notifications import Notifications
 from rtserver.protocol.notices import Notice
 
 
-def notify(notifications: Notifications, keys: Keys, reader: Reader) -> APIRouter:
+def notify(notifications: Notifications, keys: Keys, reader: Reader) -> Resource:
     """Return the resource."""
-    router = APIRouter(dependencies=[Depends(keys.check)])
+    resource = Resource(keys.check)
 
-    @router.post("/notify/{topic:path}", response_class=Json)
-    async def endpoint(topic: str, request: Request) -> Json:
+    @resource.post("/notify/{topic:rest}")
+    async def endpoint(request: Request) -> Response:
         """Tell the topic; answer how many clients heard it."""
         notice = await reader.model(request, Notice)
-        return Json({"sent": await notifications.notify(topic, notice)})
+        return Json({"sent": await notifications.notify(request.path_params["topic"], notice)})
 
-    return router
+    return resource

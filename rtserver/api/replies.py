@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
 from starlette.responses import Response
+
+from rtserver.protocol.plain import plain_json
 
 
 class Json(Response):
@@ -15,4 +16,4 @@ class Json(Response):
 
     def render(self, content: Any) -> bytes:
         """Write it."""
-        return orjson.dumps(content)
+        return plain_json(content)

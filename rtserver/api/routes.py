@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from rtserver.api.cors import Cors, Judge
 from rtserver.api.health import healthz, readyz
 from rtserver.api.pages import WEB, DemoPage
+from rtserver.api.resource import Resource
 from rtserver.protocol.errors import BAD_REQUEST, NOT_FOUND, SERVER_ERROR, RtError
 from rtserver.telemetry.log import logger
 from rtserver.transport.origins import Origins
@@ -26,7 +27,7 @@ def build(
     *,
     unready: Callable[[], RtError | None],
     demo: bool,
-    resources: Sequence[APIRouter] = (),
+    resources: Sequence[Resource] = (),
     origins: Origins | None = None,
     refused: Counter[str] | None = None,
 ) -> FastAPI:
@@ -46,10 +47,12 @@ def build(
             Exception: _failed,
         },
     )
+    judge = Judge(origins)
     app.add_route("/healthz", healthz)
     app.add_route("/readyz", readyz(unready))
     for resource in resources:
-        app.include_router(resource, dependencies=[Depends(Judge(origins))])
+        resource.watch(judge)
+        app.router.routes.extend(resource.routes)
     if demo and WEB.is_dir():
         # Not a route: it would match before it is clear that a path is right and its method wrong.
         app.router.default = DemoPage()

@@ -16,6 +16,7 @@ COMMANDS = {
     "check-config": "rtserver.cli.check_config:check_config",
     "token": "rtserver.cli.token:token",
     "webhooks": "rtserver.cli.webhooks:webhooks",
+    "schema": "rtserver.cli.schema:schema",
     "bench": "rtserver.cli.bench:bench",
 }
 """Commands by name, in the order of `--help`: MODULE:ATTRIBUTE, imported when the command is used."""

@@ -16,6 +16,7 @@ from rtserver.cli.configured import config_option, configured
 from rtserver.config.schema import Config
 from rtserver.protocol.identifiers import iso_timestamp
 from rtserver.store.base import Delivery, Steering, StoreError
+from rtserver.webhooks.listing import listed
 
 _T = TypeVar("_T")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -50,7 +51,7 @@ def list_(state: Any, target: str | None, limit: int, config: Path, as_json: boo
     if not found:
         _check_target(settings, target)
     if as_json:
-        _print_json([_row(delivery) for delivery in found])
+        _print_json([listed(delivery) for delivery in found])
         return
     width = max((len(delivery.id) for delivery in found), default=0)
     for delivery in found:
@@ -67,7 +68,7 @@ def list_(state: Any, target: str | None, limit: int, config: Path, as_json: boo
 def show(delivery_id: str, config: Path, as_json: bool) -> None:
     """Show a delivery with its event. ID is a delivery's or an event's (webhook-id)."""
     found = _find(configured(config), [delivery_id])
-    shown = [{**_row(delivery), "event": json.loads(delivery.body)} for delivery in found]
+    shown = [{**listed(delivery), "event": json.loads(delivery.body)} for delivery in found]
     if as_json:
         _print_json(shown[0] if len(shown) == 1 else shown)
         return
@@ -168,22 +169,6 @@ def _check_target(settings: Config, target: str | None) -> None:
     if target is not None and target not in names:
         known = f"the targets are {', '.join(names)}" if names else "there are none in the configuration"
         raise click.ClickException(f"there is no target {target!r}; {known}")
-
-
-def _row(delivery: Delivery) -> dict[str, Any]:
-    return {
-        "id": delivery.id,
-        "event_id": delivery.event_id,
-        "target": delivery.target,
-        "type": delivery.type,
-        "state": delivery.state,
-        "attempts": delivery.attempts,
-        "created_at": iso_timestamp(delivery.created_at),
-        "due_at": iso_timestamp(delivery.due_at) if delivery.state == "pending" else None,
-        "error": delivery.error,
-        "room": delivery.room,
-        "client_id": delivery.client,
-    }
 
 
 def _line(delivery: Delivery, width: int) -> str:

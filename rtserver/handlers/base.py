@@ -11,7 +11,7 @@ from rtserver.client import Client
 from rtserver.hooks import Hooks
 from rtserver.node import Node
 from rtserver.notifications import Notifications
-from rtserver.protocol.errors import NOT_A_MEMBER, ROOM_FULL, RtError
+from rtserver.protocol.errors import NOT_A_MEMBER, ROOM_FULL, TOO_MANY_ROOMS, RtError
 from rtserver.protocol.messages import Chat
 from rtserver.publisher import Published
 from rtserver.webhooks.journal import Receipt
@@ -49,6 +49,14 @@ async def check_look(context: Context, client: Client, room: str) -> None:
     context.grants.check_look(client, room)
     if context.hooks is not None and (client.rooms is None or room not in client.rooms):
         await context.hooks.join(client, room)
+
+
+def check_place(context: Context, client: Client, room: str) -> None:
+    """Raise `RtError` when the client is in as many rooms as it may, or the room is full."""
+    most = context.rooms_per_client
+    if most is not None and len(client.rooms or ()) >= most:
+        raise RtError(TOO_MANY_ROOMS, f"room: the client is in {most} rooms, the most allowed")
+    check_space(context, client, room)
 
 
 def check_space(context: Context, client: Client, room: str) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rtserver.client import Client
-from rtserver.handlers.base import MAX_BINARY, MAX_BYTES, Context, check_space
-from rtserver.protocol.errors import TOO_MANY_ROOMS, RtError
+from rtserver.handlers.base import MAX_BINARY, MAX_BYTES, Context, check_place
 from rtserver.protocol.messages import Join
 from rtserver.rooms.views import fitting, listed, shown
 
@@ -42,7 +41,4 @@ async def join(context: Context, client: Client, request: Join) -> dict[str, Any
 
 def _check(context: Context, client: Client, room: str) -> None:
     context.grants.check_join(client, room)
-    most = context.rooms_per_client
-    if most is not None and len(client.rooms or ()) >= most:
-        raise RtError(TOO_MANY_ROOMS, f"room: you are in {most} rooms, the most allowed")
-    check_space(context, client, room)
+    check_place(context, client, room)

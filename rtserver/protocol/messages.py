@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 from pydantic_core import ErrorDetails
 
 from rtserver.protocol.data import sound_data
 from rtserver.protocol.errors import BAD_REQUEST, RtError
-from rtserver.protocol.names import normal_name
+from rtserver.protocol.names import MAX_LENGTH, normal_name
 
 
 def _text(value: str) -> str:
@@ -25,7 +25,13 @@ def _text(value: str) -> str:
     return value
 
 
-Name = Annotated[str, AfterValidator(normal_name)]
+Name = Annotated[
+    str,
+    AfterValidator(normal_name),
+    WithJsonSchema(
+        {"type": "string", "minLength": 1, "maxLength": MAX_LENGTH, "format": "rtserver-name"},
+    ),
+]
 Text = Annotated[str, AfterValidator(_text)]
 Data = Annotated[Any, AfterValidator(sound_data)]
 Offset = Annotated[int, Field(ge=0)]

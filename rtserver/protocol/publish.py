@@ -9,7 +9,13 @@ from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema, model_va
 from rtserver.protocol.data import weight
 from rtserver.protocol.errors import MESSAGE_TOO_LARGE, RtError
 from rtserver.protocol.messages import Data, Message, Name, Text
-from rtserver.protocol.names import publishable_event, room_name
+from rtserver.protocol.names import (
+    MAX_LENGTH,
+    RESERVED_EVENTS,
+    RESERVED_PREFIXES,
+    publishable_event,
+    room_name,
+)
 
 MAX_BATCH = 1000
 MAX_EXCEPT = 1000
@@ -21,9 +27,33 @@ def _yes(value: bool) -> bool:
     return value
 
 
-Room = Annotated[Name, AfterValidator(room_name)]
+Room = Annotated[
+    Name,
+    AfterValidator(room_name),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": MAX_LENGTH,
+            "format": "rtserver-name",
+            "not": {"pattern": f"^({'|'.join(RESERVED_PREFIXES)})"},
+        }
+    ),
+]
 Sid = Annotated[Text, Field(min_length=1, max_length=128)]
-Event = Annotated[str, AfterValidator(publishable_event), Field(min_length=1, max_length=128)]
+Event = Annotated[
+    str,
+    AfterValidator(publishable_event),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": MAX_LENGTH,
+            "format": "rtserver-name",
+            "not": {"enum": sorted(RESERVED_EVENTS)},
+        }
+    ),
+]
 Yes = Annotated[bool, AfterValidator(_yes), WithJsonSchema({"const": True})]
 Kind = Literal["room", "user", "sid", "all"]
 
@@ -67,17 +97,26 @@ class Publish(Message):
     data, or without data the message. Fields that are null count as not given, but for data.
     """
 
-    model_config = ConfigDict(json_schema_extra=_schema)
+    model_config = ConfigDict(json_schema_extra=_schema, use_attribute_docstrings=True)
 
     room: Room | None = None
+    """Its members get it."""
     user: Name | None = None
+    """Every connection of this user, or of another client_id, gets it."""
     sid: Sid | None = None
+    """This connection gets it, ``socket.id``."""
     everybody: Annotated[Yes | None, Field(alias="all")] = None
+    """Every client gets it."""
     event: Event = "broadcast"
+    """The name under which clients hear it."""
     message: Text | None = None
+    """A text."""
     data: Data = None
+    """Anything."""
     skip: Annotated[list[Sid] | None, Field(alias="except", max_length=MAX_EXCEPT)] = None
+    """Connections that do not get it."""
     idempotency_key: Annotated[Text, Field(min_length=1, max_length=255)] | None = None
+    """Whoever comes with the same one within 5 minutes gets the same answer, and nothing is published again."""
 
     @model_validator(mode="after")
     def _whole(self) -> Publish:

@@ -117,3 +117,17 @@ def test_the_inbox_of_the_page(chromium: str, servers: Servers):
         timeout=LIMIT,
     )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+
+
+def test_the_docs_page(chromium: str, server: Server):
+    """/docs shows calls, webhooks and events under a strict policy, and loads nothing from elsewhere."""
+    done = subprocess.run(
+        ["node", "docs.mjs", server.url],
+        cwd=HERE,
+        env={**os.environ, "CHROMIUM": chromium},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"

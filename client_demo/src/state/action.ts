@@ -1,5 +1,5 @@
 /** Everything that can happen to the state. */
-import type { InboxPage, Joined, Member, Presence, Status, UserNotification } from "../rtclient";
+import type { InboxPage, Member, MembersPage, RoomEntered, Status, UserNotification } from "../rtclient";
 import type { ConversationId, Delivery, Message } from "./conversation";
 import type { Me, Toast } from "./state";
 
@@ -12,7 +12,7 @@ export type Action =
   | { type: "known_rooms"; rooms: readonly string[] }
   | { type: "opened"; id: ConversationId; title?: string }
   | { type: "closed"; id: ConversationId }
-  | { type: "joined"; joined: Joined; open: boolean }
+  | { type: "joined"; joined: RoomEntered; open: boolean }
   | { type: "said"; id: ConversationId; title?: string; message: Message }
   | { type: "noticed"; id: ConversationId; key: string; text: string; at: number }
   | { type: "sent"; id: ConversationId; key: string; receipt: Pick<Message, "id" | "at" | "note"> }
@@ -21,7 +21,7 @@ export type Action =
   | { type: "taken_back"; id: ConversationId; key: string }
   | { type: "member_joined"; room: string; member: Member; count: number }
   | { type: "member_left"; room: string; clientId: string; count: number }
-  | { type: "presence"; room: string; presence: Presence }
+  | { type: "presence"; room: string; presence: MembersPage }
   | { type: "typing"; room: string; clientId: string; name: string; until: number; isTyping: boolean }
   | { type: "typing_expired"; now: number }
   | { type: "inbox"; page: InboxPage | null }

@@ -1,5 +1,5 @@
 /** The next state after something happened. Pure: no clock, no DOM, no socket. */
-import type { Presence } from "../rtclient";
+import type { MembersPage } from "../rtclient";
 import type { Action } from "./action";
 import {
   EVERYONE,
@@ -141,7 +141,7 @@ function silent(it: Conversation): Conversation {
 }
 
 /** Mostly nothing has changed, and then nothing is drawn anew. */
-function withPresence(it: Conversation, { members, count }: Presence): Conversation {
+function withPresence(it: Conversation, { members, count }: MembersPage): Conversation {
   return it.count === count && JSON.stringify(it.members) === JSON.stringify(members) ? it : { ...it, members, count };
 }
 

@@ -11,6 +11,9 @@ from typing import Any
 
 import jwt
 
+from rtserver.protocol.acks import CLIENT_EVENTS
+from rtserver.protocol.events import SERVER_EVENTS
+
 ERRORS = {
     "bad_request": 4000,
     "unauthorized": 4001,
@@ -128,6 +131,8 @@ def check_event(event: str, payload: Any) -> dict[str, Any]:
     """A server event as in section 5; returned as it is."""
     required, optional = EVENTS[event]
     check_keys(event, payload, required, optional)
+    # What machines are told that it looks like.
+    SERVER_EVENTS[event].model_validate(payload)
     if "timestamp" in payload:
         check_timestamp(payload["timestamp"])
     if "is_system" in payload:
@@ -167,6 +172,7 @@ def check_ack(event: str, ack: Any) -> dict[str, Any]:
     check_keys(
         f"ack of {event}", ack, {"ok"} | ACKS[event], {"next"} if event in ("join", "presence") else ()
     )
+    CLIENT_EVENTS[event].ack.model_validate({name: value for name, value in ack.items() if name != "ok"})
     if "timestamp" in ack:
         check_timestamp(ack["timestamp"])
     for number in ("offset", "recipients", "delivered", "count"):

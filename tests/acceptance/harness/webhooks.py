@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rtserver.protocol.hooks import HOOK_EVENTS
+
 from .node_client import NodeClient, until
 from .receiver import Event
 from .server import Server, Servers, merged, run_command
@@ -80,6 +82,8 @@ def check_webhook(event: Event) -> dict[str, Any]:
     data = event.data
     missing = (DATA[event.type] | {"node", "epoch", "seq"}) - data.keys()
     assert not missing, f"{event.type} lacks {sorted(missing)}: {data}"
+    # What machines are told that it looks like.
+    HOOK_EVENTS[event.type].model_validate(data)
     assert isinstance(data["node"], str), data
     assert data["node"], data
     for number in ("epoch", "seq", *(key for key in COUNTS if key in data)):
