@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI
 from starlette.exceptions import HTTPException
@@ -23,13 +24,14 @@ _log = logger("api")
 def build(
     *,
     unready: Callable[[], RtError | None],
+    detail: Callable[[], Mapping[str, Any]] = dict,
     demo: bool,
     resources: Sequence[APIRouter] = (),
     origins: Origins | None = None,
 ) -> FastAPI:
     """Return the application.
 
-    *unready* says why no clients should come; *demo* puts the demo page at ``/`` when it was built; pages of other
+    *unready* says why no clients should come, *detail* what else ``/readyz`` tells; *demo* puts the demo page at ``/`` when it was built; pages of other
     origins than *origins* may not use *resources*.
     """
     origins = origins or Origins(())
@@ -40,7 +42,7 @@ def build(
         exception_handlers={RtError: _refused, HTTPException: _http_error, Exception: _failed},
     )
     app.add_route("/healthz", healthz)
-    app.add_route("/readyz", readyz(unready))
+    app.add_route("/readyz", readyz(unready, detail))
     for resource in resources:
         app.include_router(resource, dependencies=[Depends(Judge(origins))])
     if demo and WEB.is_dir():
