@@ -31,8 +31,8 @@ def build(
 ) -> FastAPI:
     """Return the application.
 
-    *unready* says why no clients should come, *detail* what else ``/readyz`` tells; *demo* puts the demo page at ``/`` when it was built; pages of other
-    origins than *origins* may not use *resources*.
+    *unready* says why no clients should come, *detail* what else ``/readyz`` tells; *demo* puts the demo page at
+    ``/`` when it was built; pages of other origins than *origins* may not use *resources*.
     """
     origins = origins or Origins(())
     app = FastAPI(

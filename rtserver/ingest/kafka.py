@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -33,6 +33,8 @@ _JOINING, _YIELDING = 90.0, 20.0
 # How often offsets are committed, how long nothing may come before the brokers are asked whether they are still there,
 # and how long their answer may take. In seconds.
 _COMMIT, _QUIET, _ANSWER = 0.1, 3.0, 7.0
+# How long each of the steps of closing may take, in seconds.
+_CLOSING = 1.0
 
 Batch = dict[TopicPartition, list[Any]]
 
@@ -100,15 +102,13 @@ class KafkaReader(ConsumerRebalanceListener):  # type: ignore[misc]
         """Commit, and leave the group."""
         consumer, letters = self._consumer, self._letters
         self._consumer = self._letters = None
-        with contextlib.suppress(KafkaError, OSError):
-            if letters is not None:
-                await letters.close()
-        with contextlib.suppress(KafkaError, OSError):
-            if consumer is not None:
-                try:
-                    await self._commit_with(consumer)
-                finally:
-                    await consumer.stop()
+        if letters is not None:
+            await _ended(letters.close())
+        if consumer is not None:
+            await _ended(self._commit_with(consumer))
+            if not await _ended(consumer.stop()):
+                # It gives up halfway when its brokers are gone, and its connections would stay for ever.
+                await _ended(consumer._client.close())  # noqa: SLF001
 
     async def on_partitions_revoked(self, revoked: Any) -> None:
         """Finish what is under way before the partitions go to others."""
@@ -138,7 +138,9 @@ class KafkaReader(ConsumerRebalanceListener):  # type: ignore[misc]
         if not due:
             return
         try:
-            await consumer.commit(due)
+            # It would wait for a group whose brokers are gone, without an end.
+            async with asyncio.timeout(_ANSWER):
+                await consumer.commit(due)
         except (CommitFailedError, IllegalStateError) as error:
             # The group moved on without us: whoever has the partitions now publishes these again.
             _log.warning("offsets could not be committed", source=str(self._ledger.name), why=repr(error))
@@ -174,3 +176,18 @@ def _failing(*more: type[Exception]) -> Iterator[None]:
         yield
     except (KafkaError, OSError, *more) as error:  # TimeoutError is an OSError, and so is ssl.SSLError
         raise Unreachable(str(error) or repr(error)) from error
+
+
+async def _ended(closing: Coroutine[Any, Any, None]) -> bool:
+    """Let something end, within limits, and tell whether it did so well.
+
+    It has a task of its own: what aiokafka closes may raise CancelledError though nobody cancelled it.
+    """
+    task = asyncio.ensure_future(closing)
+    try:
+        await asyncio.wait({task}, timeout=_CLOSING)
+    finally:
+        task.cancel()
+    if task.done() and not task.cancelled() and task.exception() is not None:
+        _log.debug("not closed in peace", why=repr(task.exception()))
+    return task.done() and not task.cancelled() and task.exception() is None

@@ -16,7 +16,7 @@ _log = logger("ingest")
 
 # How long before a lost source is tried again, at first and at most; how long closing it may take. In seconds.
 _BACK_OFF = 0.5, 30.0
-_CLOSING = 3.0
+_CLOSING = 5.0
 
 
 class Unreachable(Exception):
@@ -99,6 +99,12 @@ class Source:
             await self._read()
         except Unreachable as error:
             self._lost(str(error))
+        except asyncio.CancelledError:
+            # A library may raise it though nobody cancelled us, and that must not be our end.
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            self._lost("it was given up")
         except Exception as error:
             _log.exception("a source failed", source=str(self.ledger.name))
             self._lost(repr(error))
