@@ -66,6 +66,11 @@ class Postgres:
         self._run("initdb", "-D", "data", "-U", "tests", "-A", "trust", "-E", "UTF8", "--no-locale", "-N")
         self.start()
 
+    @property
+    def stopped(self) -> bool:
+        """Whether it was stopped."""
+        return self._process is None
+
     def dsn(self, database: str = "postgres") -> str:
         """Where a database is."""
         return f"postgresql://tests@127.0.0.1:{self.port}/{database}"
