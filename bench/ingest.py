@@ -132,8 +132,10 @@ def _member(server: Running) -> socket.socket:
         b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
         b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
     )
-    for text, answer in (("40", b"40{"), (f'420["join",{{"room":"{ROOM}"}}]', b"430[")):
-        member.sendall(_frame(text))
+    join = f'420["join",{{"room":"{ROOM}"}}]'
+    for text, answer in (("", b'0{"sid"'), ("40", b'40{"sid"'), (join, b"430[")):
+        if text:
+            member.sendall(_frame(text))
         found = b""
         while answer not in found:
             found += member.recv(65536)

@@ -53,11 +53,11 @@ def table(lines: list[Line]) -> str:
 
 
 def hooks_table(lines: list[Line]) -> str:
-    """Return the table of webhooks; nothing without a line."""
+    """Return the table of webhooks and streams; nothing without a line."""
     lines = [line for line in lines if line.row.against == "off"]
     if not lines:
         return ""
-    head = ["webhooks", "unit", "without", "with", "measured", "at most", "met"]
+    head = ["webhooks and streams", "unit", "without", "with", "measured", "at most", "met"]
     rows = [head, ["---", "---", *["---:"] * 4, "---"], *map(_hooks_cells, lines)]
     return _drawn(rows)
 

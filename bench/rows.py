@@ -15,7 +15,7 @@ class Row:
     against: str = "node"
     """What rtserver's figure is divided by: Node's, or `itself` where it is a ratio already.
 
-    `off` is a row of webhooks: no other server is in it.
+    `off` is a row of webhooks or streams: no other server is in it.
     """
     compared: str = ""
     """How such a row compares: `times` what it is without webhooks, so much `more`, or not at all."""
@@ -76,4 +76,11 @@ HOOKS = (
     _times("hooks-million", "a delivery of a million pending, or of 20 000", "µs", 1.1),
 )
 """Webhooks: rtserver with them beside rtserver without."""
-BY_NAME = {row.name: row for row in (*ROWS, *HOOKS)}
+INGEST = (
+    Row(
+        "ingest-kafka", "records of Kafka, four partitions, to one member", "s per 10 000", 1.0, against="off"
+    ),
+    Row("ingest-outbox", "rows of an outbox table, to one member", "s per 10 000", 2.0, against="off"),
+)
+"""Streams: rtserver alone."""
+BY_NAME = {row.name: row for row in (*ROWS, *HOOKS, *INGEST)}
