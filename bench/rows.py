@@ -113,4 +113,23 @@ API = (
     Row("http-batch", "100 per request", "s per 20 000", 1.0, against="off", about="publications over HTTP"),
 )
 """The HTTP API: how long so many publications take, on 8 connections that are kept."""
-BY_NAME = {row.name: row for row in (*ROWS, *HOOKS, *RECOVERY, *API)}
+INGEST = (
+    Row(
+        "ingest-kafka",
+        "records of Kafka, four partitions, to one member",
+        "s per 10 000",
+        1.0,
+        against="off",
+        about="streams",
+    ),
+    Row(
+        "ingest-outbox",
+        "rows of an outbox table, to one member",
+        "s per 10 000",
+        2.0,
+        against="off",
+        about="streams",
+    ),
+)
+"""Streams: rtserver alone."""
+BY_NAME = {row.name: row for row in (*ROWS, *HOOKS, *RECOVERY, *API, *INGEST)}

@@ -6,19 +6,20 @@ from collections.abc import Callable, Iterable
 from bench import generator, servers
 from bench.api import API
 from bench.hooks import HOOKS, Comparison
+from bench.ingest import INGEST, Ingest
 from bench.recovery import RECOVERY
 from bench.rows import BY_NAME
 from bench.scenarios import QUICK, SCENARIOS, Figures, Pace, Scenario
 from bench.summary import Round
 
 Say = Callable[[str], None]
-Work = Scenario | Comparison
+Work = Scenario | Comparison | Ingest
 
 
 def chosen(names: Iterable[str]) -> list[Work]:
     """Return the scenarios that measure one of the rows, all when none is named."""
     wanted = set(names)
-    everything: tuple[Work, ...] = (*SCENARIOS, *HOOKS, *RECOVERY, *API)
+    everything: tuple[Work, ...] = (*SCENARIOS, *HOOKS, *RECOVERY, *API, *INGEST)
     return [scenario for scenario in everything if not wanted or wanted & set(scenario.rows)]
 
 

@@ -50,6 +50,7 @@ class App:
         self._path = "/" + config.engine.path.strip("/")
         self._http = routes.build(
             unready=self._unready,
+            detail=self._detail,
             demo=config.demo.enabled,
             resources=parts.resources(lambda: self._unready() is None),
             origins=self.engine.origins,
@@ -88,6 +89,8 @@ class App:
     async def drain(self, spread: float, step: float = 0.05) -> None:
         """Close every transport, in batches over *spread* seconds, so that the clients come back elsewhere."""
         self.draining = True
+        # What is read from now on would reach nobody here; another node, or the next run, reads it.
+        await self._parts.sources.stop()
         self._parts.vitals.stop()
         gateways = (self.sio, self.engine.sockets.values()), (self.websocket, self.websocket.sessions)
         sessions = [(gateway, session) for gateway, theirs in gateways for session in theirs]
@@ -124,8 +127,10 @@ class App:
         self._parts.keeper.start(self._open_store)
         self._parts.vitals.start()
         self._parts.access.start()
+        self._parts.sources.start()
 
     async def _stop(self) -> None:
+        await self._parts.sources.stop()
         self._parts.vitals.stop()
         self.node.close()
         await self.webhooks.stop(LAST_DELIVERIES)
@@ -156,6 +161,11 @@ class App:
                 SERVER_ERROR, "the store cannot be written: inboxes can be neither filled nor read"
             )
         return None
+
+    def _detail(self) -> dict[str, Any]:
+        # A source that is down keeps no client away.
+        sources = self._parts.sources.detail()
+        return {"sources": sources} if sources else {}
 
     def _admit(self, scope: Scope) -> Denial | None:
         if self.draining:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Collection
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from rtserver.access import Access
 from rtserver.announcements import Announcer
@@ -42,6 +42,11 @@ from rtserver.gateway.recovery import Recovery
 from rtserver.gateway.socketio import SocketIoServer
 from rtserver.gateway.websocket import WebSocketGateway
 from rtserver.handlers.base import Context
+from rtserver.ingest.desk import Desk
+from rtserver.ingest.ledger import Ledger, Name
+from rtserver.ingest.source import Reader as SourceReader
+from rtserver.ingest.source import Source
+from rtserver.ingest.sources import Sources
 from rtserver.keeper import Keeper
 from rtserver.node import Node
 from rtserver.notifications import Notifications
@@ -103,6 +108,7 @@ class Assembly:
             trusting=config.auth.mode == "none",
         )
         self.publishing = Publishing(self.node, config.limits.message_size)
+        self.sources = self._sources()
         self.vitals = Vitals(
             self.webhooks.emitter,
             self.metrics,
@@ -217,6 +223,19 @@ class Assembly:
             revocations=self.revocations,
         )
 
+    def _sources(self) -> Sources:
+        desk = Desk(self.publishing, self.webhooks.recorded, self.config.engine.max_payload)
+        ingest = self.config.ingest
+        kafka = [
+            _source("kafka", source.name, self.metrics, partial(_kafka, source, desk))
+            for source in ingest.kafka
+        ]
+        postgres = [
+            _source("postgres", source.name, self.metrics, partial(_postgres, source, desk))
+            for source in ingest.postgres
+        ]
+        return Sources([*kafka, *postgres])
+
     def _sio(self) -> SocketIoServer:
         config = self.config
         return SocketIoServer(
@@ -229,6 +248,31 @@ class Assembly:
             Recovery(self.context, _most_at_once(config)),
             config.engine.connect_timeout,
         )
+
+
+def _source(kind: str, name: str, metrics: Metrics, reader: Callable[[Ledger], SourceReader]) -> Source:
+    ledger = Ledger(Name(kind, name), metrics)
+    return Source(reader(ledger), ledger)
+
+
+# Who reads no stream needs none of these packages, nor the time to load them.
+
+
+def _kafka(source: schema.KafkaSource, desk: Desk, ledger: Ledger) -> SourceReader:
+    from rtserver.ingest.kafka import KafkaReader  # noqa: PLC0415
+
+    return KafkaReader(source, desk, ledger)
+
+
+def _postgres(source: schema.PostgresSource, desk: Desk, ledger: Ledger) -> SourceReader:
+    if source.table is not None:
+        from rtserver.ingest.outbox import OutboxReader  # noqa: PLC0415
+
+        return OutboxReader(source.dsn, source.table, desk, ledger)
+    from rtserver.ingest.postgres import NotifyReader  # noqa: PLC0415
+
+    assert source.channel is not None
+    return NotifyReader(source.dsn, source.channel, desk, ledger)
 
 
 def _engine(config: Config) -> EngineServer:

@@ -58,6 +58,13 @@ class Publishing:
         """
         return await _settled(await self._begin(request))
 
+    async def begin(self, payload: Any) -> Accepted:
+        """Publish what `Publish` is made of; return once it is delivered, whether or not webhooks are sure of it yet.
+
+        For streams, which wait for many at once. Raises `RtError` as `publish` does, and for a bad payload.
+        """
+        return await self._begin(messages.parse(Publish, payload))
+
     async def batch(self, payloads: Sequence[Any]) -> list[dict[str, Any]]:
         """Publish one after the other, in this order; return the results in the same.
 
@@ -81,7 +88,7 @@ class Publishing:
 
     async def _try(self, payload: Any) -> Accepted | RtError:
         try:
-            return await self._begin(messages.parse(Publish, payload))
+            return await self.begin(payload)
         except RtError as error:
             return error
         except Exception:

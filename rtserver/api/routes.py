@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -26,6 +27,7 @@ _log = logger("api")
 def build(
     *,
     unready: Callable[[], RtError | None],
+    detail: Callable[[], Mapping[str, Any]] = dict,
     demo: bool,
     resources: Sequence[Resource] = (),
     origins: Origins | None = None,
@@ -33,8 +35,9 @@ def build(
 ) -> FastAPI:
     """Return the application.
 
-    *unready* says why no clients should come; *demo* puts the demo page at ``/`` when it was built; pages of other
-    origins than *origins* may not use *resources*; *refused* counts what was refused, by reason.
+    *unready* says why no clients should come, *detail* what else ``/readyz`` tells; *demo* puts the demo page at
+    ``/`` when it was built; pages of other origins than *origins* may not use *resources*; *refused* counts what was
+    refused, by reason.
     """
     origins = origins or Origins(())
     app = FastAPI(
@@ -49,7 +52,7 @@ def build(
     )
     judge = Judge(origins)
     app.add_route("/healthz", healthz)
-    app.add_route("/readyz", readyz(unready))
+    app.add_route("/readyz", readyz(unready, detail))
     for resource in resources:
         resource.watch(judge)
         app.router.routes.extend(resource.routes)

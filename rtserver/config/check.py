@@ -8,6 +8,7 @@ import ipaddress
 from collections.abc import Callable, Collection, Iterable, Iterator
 
 from rtserver.config.check_auth import jwt_problems
+from rtserver.config.check_ingest import ingest_problems
 from rtserver.config.problem import Problem, below
 from rtserver.config.schema import Config
 
@@ -61,6 +62,7 @@ CHECKS: tuple[tuple[tuple[str, ...], Check], ...] = (
     (("store.url",), _store),
     (("metrics", "api.keys"), _metrics),
     (("auth.mode", "auth.jwt"), lambda config: jwt_problems(config.auth)),
+    (("ingest",), lambda config: ingest_problems(config.ingest)),
 )
 """Each check with the places it looks at."""
 
@@ -81,8 +83,6 @@ def problems(config: Config, broken: Collection[str] = ()) -> list[Problem]:
 _DEFAULT = Config()
 
 NOT_IN_EFFECT: tuple[tuple[str, Callable[[Config], bool]], ...] = (
-    ("ingest.kafka", lambda config: bool(config.ingest.kafka)),
-    ("ingest.postgres", lambda config: bool(config.ingest.postgres)),
     ("broker.url", lambda config: config.broker.url != _DEFAULT.broker.url),
 )
 """Settings without effect yet, with the test for whether one is set. A line goes when its feature lands."""

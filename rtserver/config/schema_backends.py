@@ -8,10 +8,13 @@ from pydantic import Field, model_validator
 from rtserver.config.section import Section
 from rtserver.config.types import (
     BrokerUrl,
+    ChannelName,
     PositiveDuration,
     PostgresUrl,
+    Secret,
     Servers,
     StoreUrl,
+    TableName,
     TargetName,
     Text,
     Texts,
@@ -53,6 +56,22 @@ class KafkaSource(Section):
     """Where a group without an offset starts."""
     dead_letter_topic: Text | None = None
     """Topic for records that cannot be published; null logs and skips them."""
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    """With SSL brokers are verified, with SASL we say who we are."""
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    """How a SASL protocol asks for the password."""
+    username: Text | None = None
+    """User of a SASL protocol."""
+    password: Secret | None = None
+    """Password of a SASL protocol."""
+    password_file: Path | None = None
+    """File to read `password` from."""
+    ca_file: Path | None = None
+    """PEM file of the authorities that brokers' certificates are verified with; null: the system's."""
+    cert_file: Path | None = None
+    """PEM file of our own certificate, for brokers that ask for one."""
+    key_file: Path | None = None
+    """PEM file of the key of `cert_file`."""
 
 
 class PostgresSource(Section):
@@ -64,10 +83,10 @@ class PostgresSource(Section):
     """postgresql://…."""
     dsn_file: Path | None = None
     """File to read `dsn` from."""
-    channel: Text | None = None
+    channel: ChannelName | None = None
     """Channel to LISTEN on."""
-    table: Text | None = None
-    """Outbox table to read."""
+    table: TableName | None = None
+    """Outbox table to read, with its schema if it needs one."""
 
     @model_validator(mode="after")
     def _reads_one_thing(self) -> Self:

@@ -6,6 +6,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, WithJson
 
 from rtserver.config.units import parse_duration, parse_size
 from rtserver.config.values import (
+    channel_name,
     filled,
     filled_secret,
     header_name,
@@ -16,6 +17,7 @@ from rtserver.config.values import (
     number,
     origin,
     signing_secret,
+    table_name,
     target_name,
     url_path,
     url_with,
@@ -73,3 +75,14 @@ BrokerUrl = Annotated[
     str, AfterValidator(url_with(("memory", "redis", "rediss"), "memory://, redis://… or rediss://…"))
 ]
 PostgresUrl = Annotated[str, AfterValidator(url_with(("postgresql", "postgres"), "postgresql://…"))]
+ChannelName = Annotated[str, AfterValidator(channel_name)]
+"""What PostgreSQL can LISTEN to."""
+
+
+def _table(value: str) -> str:
+    table_name(value)
+    return value
+
+
+TableName = Annotated[str, AfterValidator(_table)]
+"""A table of PostgreSQL, perhaps with its schema."""

@@ -26,6 +26,10 @@ _OUR_HEADERS = (
 )
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[^\s/:?#@\[\]]+)(:(\d{1,5}|\*))?")
+_TABLE_PART = re.compile(r'"((?:[^"\0]|"")+)"|([^".\0\s]+)')
+_TABLE = re.compile(rf"(?:{_TABLE_PART.pattern})(?:\.(?:{_TABLE_PART.pattern}))?")
+# PostgreSQL cuts longer names, and then listens to another one.
+_POSTGRES_NAME = 63
 _TARGET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -144,3 +148,24 @@ def url_path(value: str) -> str:
     if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+/?", value):
         raise ValueError("must be a path such as /socket.io/")
     return value.rstrip("/") + "/"
+
+
+def channel_name(value: str) -> str:
+    """Accept the name of a channel of PostgreSQL, exactly as it is given to pg_notify()."""
+    if not value or "\0" in value or len(value.encode()) > _POSTGRES_NAME:
+        raise ValueError(f"must have 1 to {_POSTGRES_NAME} bytes")
+    return value
+
+
+def table_name(value: str) -> tuple[str, ...]:
+    """Return the parts of a table's name: the table, or its schema and the table.
+
+    A part in double quotes may hold dots, and quotes that are doubled. Without them it is taken as it is written, too:
+    nothing is made lower case.
+    """
+    parts = tuple(
+        quoted.replace('""', '"') if quoted else plain for quoted, plain in _TABLE_PART.findall(value)
+    )
+    if not _TABLE.fullmatch(value) or any(len(part.encode()) > _POSTGRES_NAME for part in parts):
+        raise ValueError("must be TABLE or SCHEMA.TABLE, as in outbox or app.outbox")
+    return parts

@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from rtserver.telemetry.metrics import WAYS_OUT, Metrics
 
 _MESSAGES = ("chat", "broadcast", "private", "other")
+_DROPPED = ("volatile", "webhook_event", "ingest", "idempotency_key")
 _OUTCOMES = ("delivered", "failed", "dead")
 _OPENMETRICS = "application/openmetrics-text"
 
@@ -75,6 +76,7 @@ class Exposition(Collector):
         yield from self._gauges(now)
         yield from self._counters(now)
         yield from self._webhooks(now)
+        yield from self._sources()
 
     def _gauges(self, now: Standing) -> Iterator[Metric]:
         for name, told, value in (
@@ -107,7 +109,7 @@ class Exposition(Collector):
             now.slow_consumers,
         )
         dropped = {**counted.dropped, "volatile": now.dropped_volatile}
-        yield _by("dropped", "What a bound threw away.", "what", dropped, ("volatile", "webhook_event"))
+        yield _by("dropped", "What a bound threw away.", "what", dropped, _DROPPED)
 
     def _webhooks(self, now: Standing) -> Iterator[Metric]:
         deliveries = CounterMetricFamily(
@@ -127,6 +129,23 @@ class Exposition(Collector):
             "Webhook events in memory that are not in the outbox yet.",
             now.webhook_queue,
         )
+
+    def _sources(self) -> Iterator[Metric]:
+        # Which there are the configuration says: each is there, at 0, from the start.
+        counted, source = self._metrics, ["kind", "source"]
+        records = CounterMetricFamily(
+            "rtserver_ingested", "Records of streams, by what became of them.", labels=[*source, "outcome"]
+        )
+        for labels, count in counted.ingested.items():
+            records.add_metric(labels, count)
+        failures = CounterMetricFamily(
+            "rtserver_ingest_failures", "How often a stream was lost or could not be reached.", labels=source
+        )
+        up = GaugeMetricFamily("rtserver_ingest_up", "Whether a stream can be read.", labels=source)
+        for name, reading in counted.ingest_up.items():
+            failures.add_metric(name, counted.ingest_failures[name])
+            up.add_metric(name, reading)
+        yield from (records, failures, up)
 
 
 def _by(name: str, told: str, label: str, counted: Mapping[str, int], known: Iterable[str]) -> Metric:

@@ -73,6 +73,8 @@ def _configure_libraries(level: str, as_json: bool, *, whole_process: bool) -> N
         root = logging.getLogger()
         root.handlers[:] = [handler]
         root.setLevel(logging.WARNING)
+        # It writes several lines a second about brokers that are gone; ingest/source.py says so once.
+        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     else:
         ours.handlers[:] = [handler]
         ours.propagate = False

@@ -11,7 +11,17 @@ WAYS_OUT = ("accept_rate", "application", "bad_handshake", "host", "malformed", 
 class Metrics:
     """What this node did since it started."""
 
-    __slots__ = ("deliveries", "dropped", "messages", "received", "refused", "webhook_deliveries")
+    __slots__ = (
+        "deliveries",
+        "dropped",
+        "ingest_failures",
+        "ingest_up",
+        "ingested",
+        "messages",
+        "received",
+        "refused",
+        "webhook_deliveries",
+    )
 
     def __init__(self) -> None:
         self.received: Counter[str] = Counter()
@@ -26,3 +36,9 @@ class Metrics:
         """What a bound threw away, by what it was."""
         self.webhook_deliveries: Counter[tuple[str, str]] = Counter()
         """Attempts to deliver webhook events, by target and outcome: delivered, failed, dead."""
+        self.ingested: Counter[tuple[str, str, str]] = Counter()
+        """Records by kind and name of their source, and outcome: published, bad, repeated (published before)."""
+        self.ingest_failures: Counter[tuple[str, str]] = Counter()
+        """How often a source, by kind and name, was lost or could not be reached."""
+        self.ingest_up: dict[tuple[str, str], int] = {}
+        """Whether a source, by kind and name, can be read: 1 or 0."""

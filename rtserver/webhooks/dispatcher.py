@@ -111,6 +111,11 @@ class Dispatcher:
             self._journal.healthy = False
             self._run(self._begin_later(open_store, here))
 
+    async def recorded(self) -> None:
+        """Return once all events up to now are in the outbox; while the store fails, that is not before it works."""
+        if self._couriers:
+            await self._journal.flush()
+
     async def stop(self, patience: float) -> None:
         """Deliver what can be delivered within *patience* seconds, write the rest down, and stop."""
         if not self._couriers:

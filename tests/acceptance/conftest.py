@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from .harness import postgres as postgresql
+from .harness.kafka import Kafka
 from .harness.node_client import TRANSPORTS, Driver, Node, missing
 from .harness.receiver import Receiver, Receivers
 from .harness.server import Server, Servers
@@ -45,6 +47,33 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     servers = Servers(tmp_path_factory.mktemp("servers"))
     yield servers.serve()
     servers.close()
+
+
+@pytest.fixture
+def kafka() -> Iterator[Kafka]:
+    """A cluster of Kafka of one test."""
+    kafka = Kafka()
+    yield kafka
+    kafka.close()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[postgresql.Postgres]:
+    """The one PostgreSQL server of this process."""
+    programs = postgresql.programs()
+    if programs is None:
+        if os.environ.get("CI", "").lower() in ("1", "true", "yes"):
+            pytest.fail(postgresql.MISSING, pytrace=False)
+        pytest.skip(postgresql.MISSING)
+    server = postgresql.Postgres(programs)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def database(postgres: postgresql.Postgres) -> str:
+    """The dsn of a fresh database; its server runs, whatever the last test did to it."""
+    return postgres.database()
 
 
 @pytest.fixture(scope="module")

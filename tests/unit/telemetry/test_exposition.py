@@ -17,6 +17,9 @@ from tests.unit.node.stand_ins import app, arrive, done
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "metrics.md"
 TARGETS = {"webhooks": {"targets": [{"name": "audit", "url": "http://127.0.0.1:9/"}]}}
+SOURCES = {
+    "ingest": {"postgres": [{"name": "orders", "dsn": "postgresql://localhost/shop", "channel": "orders"}]}
+}
 
 
 def client(application: App) -> httpx.AsyncClient:
@@ -44,7 +47,7 @@ async def series(application: App) -> dict[tuple[str, str], float]:
 @pytest.fixture
 async def shapes() -> dict[str, tuple[str, frozenset[str]]]:
     """Type and labels of each series of ours, by name."""
-    page = (await scraped(app(TARGETS))).text
+    page = (await scraped(app({**TARGETS, **SOURCES}))).text
     return {
         sample.name: (family.type, frozenset(sample.labels))
         for family in text_string_to_metric_families(page)

@@ -1,0 +1,1 @@
+"""How streams reach us: records of Kafka, notifications and rows of PostgreSQL."""
