@@ -2,64 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from functools import lru_cache
-from itertools import chain
-from typing import Any, TypeVar
+from typing import Any
 
-import orjson
-from sqlalchemy import Select, Table, bindparam, delete, func, insert, select, update
-from sqlalchemy.dialects import sqlite
+from sqlalchemy import Select, delete, func, insert, select, update
 from sqlalchemy.sql import Executable
 
-from rtserver.store.base import SLOT_BITS, Changes, Delivery, Outcome, TargetState
+from rtserver.store.base import SLOT_BITS, Changes, Delivery, TargetState
 from rtserver.store.database import Database, uninterrupted
-from rtserver.store.tables import (
-    FINISHED,
-    PENDING,
-    batches,
-    care,
-    deliveries,
-    releases,
-    session_rooms,
-    sessions,
-    targets,
-)
-from rtserver.store.writer import Statement
+from rtserver.store.tables import FINISHED, PENDING, batches, care, deliveries, releases, targets
 
-_T = TypeVar("_T")
-
-# How many rows go into one INSERT; SQLite takes 32 766 values.
-_RUNS = (64, 8, 1)
 # How many rows one statement changes at most: the writer of new events waits that long.
 _CHUNK = 5000
 
-_dialect = sqlite.dialect(paramstyle="qmark")
-
-
-_NAMES = ("position", "event_id", "target", "type", "room", "client", "body", "life", "created_at", "state",
-          "attempts", "due_at", "error")  # fmt: skip
-COLUMNS = [deliveries.c[name] for name in _NAMES]
-
-
-def _inserting(table: Table, *columns: str) -> str:
-    row = insert(table).values({name: bindparam(name) for name in columns}).prefix_with("OR IGNORE")
-    return str(row.compile(dialect=_dialect))
-
-
-_ADD_DELIVERY = _inserting(deliveries, *_NAMES)
-_ADD_BATCH = _inserting(batches, "id", "target", "life", "members")
-_OPEN = _inserting(sessions, "id", "life", "about")
-_ENTER = _inserting(session_rooms, "session", "room")
-_LEAVE = "DELETE FROM session_rooms WHERE session=? AND room=?"
-_DROP_BATCHES = "DELETE FROM batches WHERE id IN "
-_CLOSE = "DELETE FROM sessions WHERE id IN "
-_EMPTY = "DELETE FROM session_rooms WHERE session IN "
-# Not what a command has dropped, finished or given a fresh start meanwhile.
-_RECORD = (
-    "UPDATE deliveries SET state=?, attempts=?, due_at=?, error=?, finished_at=?"
-    " WHERE state='pending' AND attempts=? AND position IN "
-)
+COLUMNS = [deliveries.c[name] for name in Delivery._fields]
 
 
 class SqlOutbox:
@@ -72,8 +27,7 @@ class SqlOutbox:
 
     async def commit(self, changes: Changes) -> None:
         """See `Outbox.commit`."""
-        self._database.check_file()
-        await self._database.write(list(_statements(changes, self.life)))
+        await self._database.commit(changes, self.life)
 
     @uninterrupted
     async def page(self, target: str, after: int, limit: int) -> list[Delivery]:
@@ -186,57 +140,3 @@ class SqlOutbox:
 
     def _our_care(self, target: str) -> Select[Any]:
         return select(care.c.life).where(care.c.target == target, care.c.keeper == self.life)
-
-
-def _statements(changes: Changes, life: int) -> Iterator[Statement]:
-    yield from _rows(_ADD_DELIVERY, changes.deliveries)
-    yield from _rows(
-        _ADD_BATCH, [(b.id, b.target, life, " ".join(map(str, b.positions))) for b in changes.batches]
-    )
-    for outcome in changes.outcomes:
-        yield from _recording(outcome)
-    yield from _among(
-        _DROP_BATCHES, [o.batch for o in changes.outcomes if o.batch is not None and o.state != "pending"]
-    )
-    yield from _rows(_OPEN, [(s.id, s.life, orjson.dumps(s.about)) for s in changes.opened])
-    yield from _rows(_ENTER, changes.entered)
-    for left in changes.left:
-        yield _LEAVE, tuple(left)
-    yield from _among(_CLOSE, changes.closed)
-    yield from _among(_EMPTY, changes.closed)
-
-
-def _recording(outcome: Outcome) -> Iterator[Statement]:
-    finished_at = outcome.at if outcome.state != "pending" else None
-    what = (outcome.state, outcome.attempts, outcome.due_at, outcome.error, finished_at)
-    known: dict[int, list[int]] = {}
-    for position, before in zip(outcome.positions, outcome.before, strict=True):
-        known.setdefault(before, []).append(position)
-    for before, positions in known.items():
-        yield from _among(_RECORD, positions, (*what, before))
-
-
-def _rows(sql: str, rows: Sequence[tuple[Any, ...]]) -> Iterator[Statement]:
-    """Yield an INSERT of one row as few INSERTs of many: each statement costs the interpreter's lock twice."""
-    for chunk in _chunks(rows):
-        yield _repeated(sql, len(chunk)), tuple(chain.from_iterable(chunk))
-
-
-def _among(sql: str, values: Sequence[Any], first: tuple[Any, ...] = ()) -> Iterator[Statement]:
-    for chunk in _chunks(values):
-        yield f"{sql}({', '.join('?' * len(chunk))})", (*first, *chunk)
-
-
-def _chunks(values: Sequence[_T]) -> Iterator[Sequence[_T]]:
-    """Yield runs of a few lengths, so that the statements stay few enough to be prepared once."""
-    start = 0
-    for size in _RUNS:
-        while len(values) - start >= size:
-            yield values[start : start + size]
-            start += size
-
-
-@lru_cache(maxsize=64)
-def _repeated(sql: str, times: int) -> str:
-    _, _, row = sql.partition(" VALUES ")
-    return sql + f", {row}" * (times - 1)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from rtserver.store.base import Changes, Delivery, Life, Lives, Outbox, Outcome, Steering
-from rtserver.store.database import Database
 from rtserver.store.lives import SqlLives
+from rtserver.store.opening import database_at
 from rtserver.store.outbox import SqlOutbox
 from rtserver.store.steering import SqlSteering
 
@@ -24,7 +24,7 @@ class Store:
     """One node's view of a database."""
 
     def __init__(self, url: str) -> None:
-        self.database = Database(url)
+        self.database = database_at(url)
         self.outbox: Outbox = SqlOutbox(self.database)
         self.lives: Lives = SqlLives(self.database)
         self.steering: Steering = SqlSteering(self.database)
@@ -82,7 +82,7 @@ class Store:
 
     async def close(self) -> None:
         """Close it, as a process does that dies: without an end of its life."""
-        lock = getattr(self.lives, "_lock", None)
+        lock = getattr(self.database.vitality, "_ours", None)
         if lock is not None and lock._file is not None:
             # The system lets go of the lock; the lock's file stays.
             lock._file.close()

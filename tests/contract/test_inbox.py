@@ -10,9 +10,9 @@ import pytest
 
 from rtserver.protocol.identifiers import Clock
 from rtserver.store.base import StoreError
-from rtserver.store.database import Database
 from rtserver.store.inbox import Inbox, Notification
 from rtserver.store.notifications import SqlInbox
+from rtserver.store.opening import database_at
 from tests.unit.store.list_inbox import ListInbox
 
 NOW = 1_700_000_000.0
@@ -23,7 +23,7 @@ Opened = AbstractAsyncContextManager[Inbox]
 
 @asynccontextmanager
 async def _sql(url: str) -> AsyncIterator[Inbox]:
-    database = Database(url)
+    database = database_at(url)
     await database.open()
     yield SqlInbox(database)
     await database.close()
@@ -185,7 +185,7 @@ class TestRetention:
 
 async def test_a_store_that_is_not_open():
     """Without its store an inbox fails, with the error that everybody expects."""
-    inbox = SqlInbox(Database("memory://"))
+    inbox = SqlInbox(database_at("memory://"))
     with pytest.raises(StoreError):
         await inbox.check()
     with pytest.raises(StoreError):

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from rtserver.store import database
 from rtserver.store.base import (
     SLOT_BITS,
     Batch,
@@ -20,6 +19,7 @@ from rtserver.store.base import (
     SessionRoom,
     TargetState,
 )
+from rtserver.store.sqlite import database
 from tests.contract.stores import NOW, STORES, Store, opened, url_of
 
 

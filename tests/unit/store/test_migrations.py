@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from rtserver.store.database import Database, Unusable
+from rtserver.store.database import Unusable
 from rtserver.store.migrations import NEWEST
+from rtserver.store.opening import database_at
 
 
 def _schema(path: Path) -> list[tuple[Any, ...]]:
@@ -21,7 +22,7 @@ def _schema(path: Path) -> list[tuple[Any, ...]]:
 
 
 async def _made(path: Path) -> Path:
-    database = Database(f"sqlite:///{path}")
+    database = database_at(f"sqlite:///{path}")
     await database.open()
     await database.close()
     return path
