@@ -67,7 +67,7 @@ class Assembly:
         self.config = config
         self.metrics = Metrics()
         self.clock = Clock()
-        self.database = database_at(config.store.url)
+        self.database = database_at(config.store.url, config.broker.lease)
         self.revocations = SqlRevocations(self.database)
         self.access = Access(config)
         self.grants = Grants(config.rooms)

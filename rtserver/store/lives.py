@@ -8,10 +8,10 @@ import orjson
 from sqlalchemy import delete, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from rtserver.store.base import SLOT_BITS, Estate, Life, Lost, Session, StoreError
+from rtserver.store.base import SLOT_BITS, Estate, Life, LifeOver, Lost, Session, StoreError
 from rtserver.store.database import Database, uninterrupted
-from rtserver.store.tables import PENDING, care, deliveries, lives, session_rooms, sessions
-from rtserver.store.tables import targets as disabled
+from rtserver.store.revisions import release
+from rtserver.store.tables import PENDING, care, deliveries, lives, session_rooms, sessions, targets
 
 # Deliveries are kept for weeks: what a life of this age wrote is long gone. In microseconds.
 _FORGOTTEN = 365 * 86400 * 1_000_000
@@ -26,7 +26,7 @@ class SqlLives:
         self._epoch = 0
 
     @uninterrupted
-    async def begin(self, node: str, targets: Collection[str], now: float, early: Life | None = None) -> Life:
+    async def begin(self, node: str, names: Collection[str], now: float, early: Life | None = None) -> Life:
         """See `Lives.begin`. An epoch is the time in microseconds, or more when the clock was set back."""
         try:
             async with self._database.writing() as connection:
@@ -35,12 +35,9 @@ class SqlLives:
                 epoch = await _next_epoch(connection, now) if early is None else early.epoch
                 await connection.execute(insert(lives).values(epoch=epoch, slot=slot, node=node, seen_at=now))
                 await self._vitality.show(connection, epoch)
-                for target in targets:
+                for target in names:
                     await connection.execute(insert(care).values(life=epoch, target=target, keeper=epoch))
-                # A restart lets everybody in again.
-                await connection.execute(
-                    update(disabled).where(disabled.c.name.in_(targets)).values(disabled=None)
-                )
+                await _let_in(connection, names)
         except BaseException:
             self._vitality.rest()
             raise
@@ -51,7 +48,11 @@ class SqlLives:
     async def seen(self, now: float) -> None:
         """See `Lives.seen`."""
         async with self._database.writing() as connection:
-            await connection.execute(update(lives).where(lives.c.epoch == self._epoch).values(seen_at=now))
+            known = await connection.execute(
+                update(lives).where(lives.c.epoch == self._epoch).values(seen_at=now)
+            )
+            if not known.rowcount:
+                raise LifeOver("other nodes took this one for dead")
             await self._vitality.renew(connection, self._epoch)
 
     @uninterrupted
@@ -79,7 +80,7 @@ class SqlLives:
             return Estate(found, taken.rowcount > 0, latest or 0)
 
     @uninterrupted
-    async def abandoned(self, targets: Collection[str]) -> dict[str, int]:
+    async def abandoned(self, names: Collection[str]) -> dict[str, int]:
         """See `Lives.abandoned`."""
         async with self._database.reading() as connection:
             known = list(await connection.scalars(select(lives.c.epoch).where(lives.c.epoch != self._epoch)))
@@ -91,7 +92,7 @@ class SqlLives:
             )
             query = (
                 select(deliveries.c.target, func.count().label("number"))
-                .where(PENDING, deliveries.c.target.not_in(targets), ~cared_for)
+                .where(PENDING, deliveries.c.target.not_in(names), ~cared_for)
                 .group_by(deliveries.c.target)
             )
             return {row.target: row.number for row in await connection.execute(query)}
@@ -138,3 +139,11 @@ async def _next_epoch(connection: AsyncConnection, now: float) -> int:
     ]
     last = await connection.scalar(select(func.max(deliveries.c.position))) or 0
     return max(int(now * 1_000_000), last >> SLOT_BITS, *written) + 1
+
+
+async def _let_in(connection: AsyncConnection, names: Collection[str]) -> None:
+    """Enable targets that are disabled, at every node: a restart lets everybody in again."""
+    shut = (targets.c.name.in_(names), targets.c.disabled.is_not(None))
+    for name in sorted(await connection.scalars(select(targets.c.name).where(*shut))):
+        await connection.execute(update(targets).where(targets.c.name == name).values(disabled=None))
+        await release(connection, name)

@@ -77,7 +77,9 @@ class SqlInbox:
     @uninterrupted
     async def forget(self, since: float, keep: int | None) -> int:
         """See `Inbox.forget`."""
-        old = select(_table.id).where(_table.created_at < since).limit(_CHUNK)
+        old = (
+            select(_table.id).where(_table.created_at < since).limit(_CHUNK).with_for_update(skip_locked=True)
+        )
         async with self._database.writing() as connection:
             gone = (await connection.execute(delete(notifications).where(_table.id.in_(old)))).rowcount
         for user in await self._hoarders(keep) if keep is not None else ():
@@ -103,7 +105,9 @@ class SqlInbox:
 
 
 async def _mark(connection: AsyncConnection, which: list[ColumnElement[bool]], at: float) -> list[str]:
-    found = (await connection.scalars(select(_table.id).where(*which).order_by(_table.id.desc()))).all()
+    # Locked, so that of two nodes one marks it. SQLite has one writer at a time.
+    unread = select(_table.id).where(*which).order_by(_table.id.desc()).with_for_update()
+    found = (await connection.scalars(unread)).all()
     if found:
         await connection.execute(update(notifications).where(*which).values(read_at=at))
     return list(found)

@@ -15,13 +15,29 @@ from rtserver.store.sqlite.memory import MemoryDatabase
 from rtserver.store.steering import SqlSteering
 
 
-def database_at(url: str) -> Database:
-    """Return the database that *url* means; nothing is open yet."""
+def database_at(url: str, lease: float = 10.0) -> Database:
+    """Return the database that *url* means; nothing is open yet. *lease* is for one that machines share, in seconds.
+
+    Raises `StoreError` when it is not installed.
+    """
+    if url.startswith(("postgresql:", "postgres:")):
+        return _postgres(url, lease)
     parsed = make_url(url)
     if parsed.drivername == "memory" or parsed.database in (None, "", ":memory:"):
         return MemoryDatabase()
     assert parsed.database is not None
     return SqliteDatabase(Path(parsed.database))
+
+
+def _postgres(url: str, lease: float) -> Database:
+    # Imported here: the driver is an extra.
+    try:
+        from rtserver.store.postgres.database import PostgresDatabase  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise StoreError(
+            f'store.url needs the Python package {error.name}: pip install "rtserver[postgres]"'
+        ) from None
+    return PostgresDatabase(url, lease)
 
 
 @contextlib.asynccontextmanager

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import Select, delete, func, insert, select, update
+from sqlalchemy import Select, delete, func, select, text, update
 from sqlalchemy.sql import Executable
 
 from rtserver.store.base import SLOT_BITS, Changes, Delivery, TargetState
@@ -14,6 +15,10 @@ from rtserver.store.tables import FINISHED, PENDING, batches, care, deliveries, 
 # How many rows one statement changes at most: the writer of new events waits that long.
 _CHUNK = 5000
 
+_DISABLE = text(
+    "INSERT INTO targets (name, revision, disabled) VALUES (:name, 0, :reason)"
+    " ON CONFLICT (name) DO UPDATE SET disabled = excluded.disabled"
+)
 COLUMNS = [deliveries.c[name] for name in Delivery._fields]
 
 
@@ -28,6 +33,17 @@ class SqlOutbox:
     async def commit(self, changes: Changes) -> None:
         """See `Outbox.commit`."""
         await self._database.commit(changes, self.life)
+
+    @uninterrupted
+    async def written(self, event_ids: Collection[str]) -> set[str]:
+        """See `Outbox.written`."""
+        found: set[str] = set()
+        ids = sorted(event_ids)
+        async with self._database.reading() as connection:
+            for start in range(0, len(ids), _CHUNK):
+                some = deliveries.c.event_id.in_(ids[start : start + _CHUNK])
+                found.update(await connection.scalars(select(deliveries.c.event_id).where(some)))
+        return found
 
     @uninterrupted
     async def page(self, target: str, after: int, limit: int) -> list[Delivery]:
@@ -47,10 +63,12 @@ class SqlOutbox:
         async with self._database.reading() as connection:
             for batch, members in (await connection.execute(query)).all():
                 positions = [int(position) for position in members.split()]
-                still = self._pending(select(*COLUMNS), target).where(deliveries.c.position.in_(positions))
-                rows = (await connection.execute(still.order_by(deliveries.c.position))).all()
+                rows: list[Any] = []
+                for start in range(0, len(positions), _CHUNK):
+                    some = deliveries.c.position.in_(positions[start : start + _CHUNK])
+                    rows += await connection.execute(self._pending(select(*COLUMNS), target).where(some))
                 if len(rows) == len(positions):
-                    whole.append((batch, [Delivery(*row) for row in rows]))
+                    whole.append((batch, sorted(Delivery(*row) for row in rows)))
                 else:
                     broken.append(batch)
         if broken:
@@ -71,7 +89,7 @@ class SqlOutbox:
     @uninterrupted
     async def bury(self, target: str, error: str, at: float) -> int:
         """See `Outbox.bury`."""
-        some = self._pending(select(deliveries.c.position), target).limit(_CHUNK)
+        some = _taken(self._pending(select(deliveries.c.position), target).limit(_CHUNK))
         statement = (
             update(deliveries)
             .where(deliveries.c.position.in_(some))
@@ -100,11 +118,7 @@ class SqlOutbox:
     async def disable(self, target: str, reason: str) -> None:
         """See `Outbox.disable`."""
         async with self._database.writing() as connection:
-            known = await connection.execute(
-                update(targets).where(targets.c.name == target).values(disabled=reason)
-            )
-            if not known.rowcount:
-                await connection.execute(insert(targets).values(name=target, revision=0, disabled=reason))
+            await connection.execute(_DISABLE, {"name": target, "reason": reason})
 
     @uninterrupted
     async def prune(self, target: str, keep_delivered: int, dead_before: float) -> int:
@@ -124,7 +138,7 @@ class SqlOutbox:
         )
         gone = 0
         for some in (delivered, dead):
-            gone += await self._change(delete(deliveries).where(deliveries.c.position.in_(some)))
+            gone += await self._change(delete(deliveries).where(deliveries.c.position.in_(_taken(some))))
         return gone
 
     async def _change(self, statement: Executable) -> int:
@@ -140,3 +154,8 @@ class SqlOutbox:
 
     def _our_care(self, target: str) -> Select[Any]:
         return select(care.c.life).where(care.c.target == target, care.c.keeper == self.life)
+
+
+def _taken(some: Select[Any]) -> Select[Any]:
+    """Let nobody else take these rows, nor take any that somebody else has; SQLite has one writer at a time."""
+    return some.with_for_update(skip_locked=True)

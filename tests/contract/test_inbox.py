@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from pathlib import Path
 
 import pytest
 
@@ -13,6 +12,7 @@ from rtserver.store.base import StoreError
 from rtserver.store.inbox import Inbox, Notification
 from rtserver.store.notifications import SqlInbox
 from rtserver.store.opening import database_at
+from tests.contract.conftest import Place
 from tests.unit.store.list_inbox import ListInbox
 
 NOW = 1_700_000_000.0
@@ -34,10 +34,11 @@ async def _list() -> AsyncIterator[Inbox]:
     yield ListInbox()
 
 
-INBOXES: dict[str, Callable[[Path], Opened]] = {
-    "file": lambda folder: _sql(f"sqlite:///{folder / 'inbox.db'}"),
-    "memory": lambda folder: _sql("memory://"),
-    "stand-in": lambda folder: _list(),
+INBOXES: dict[str, Callable[[Place], Opened]] = {
+    "file": lambda place: _sql(place("file")),
+    "memory": lambda place: _sql("memory://"),
+    "postgres": lambda place: _sql(place("postgres")),
+    "stand-in": lambda place: _list(),
 }
 
 
@@ -67,9 +68,9 @@ class Shelf:
 
 
 @pytest.fixture(params=list(INBOXES))
-async def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Shelf]:
+async def shelf(request: pytest.FixtureRequest, place: Place) -> AsyncIterator[Shelf]:
     """An empty inbox of every kind."""
-    async with INBOXES[request.param](tmp_path) as inbox:
+    async with INBOXES[request.param](place) as inbox:
         yield Shelf(inbox)
 
 
