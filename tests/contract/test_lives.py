@@ -158,10 +158,10 @@ class TestBeginning:
             for number in range(1, 1 << SLOT_BITS):
                 await connection.execute(
                     text(
-                        "INSERT INTO lives (epoch, slot, node, seen_at) VALUES (:number, :number, 'x', 0)"
+                        "INSERT INTO lives (epoch, slot, node, seen_at) VALUES (:epoch, :slot, 'x', 0)"
                         " ON CONFLICT DO NOTHING"
                     ),
-                    {"number": number},
+                    {"epoch": number, "slot": number},
                 )
         async with opened(url) as store:
             with pytest.raises(StoreError):

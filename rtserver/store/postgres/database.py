@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import asyncpg
@@ -47,7 +47,7 @@ class PostgresDatabase(Database):
         await self._open(_check)
 
     @uninterrupted
-    async def _open(self, prepare: Any) -> None:
+    async def _open(self, prepare: Callable[[AsyncConnection], Awaitable[int | None]]) -> None:
         engine = self._engine_for(self._patience)
         try:
             with self._telling():
@@ -63,12 +63,18 @@ class PostgresDatabase(Database):
 
     @contextlib.asynccontextmanager
     async def _reader(self) -> AsyncIterator[AsyncConnection]:
-        async with asyncio.timeout(self._patience), self.engine.connect() as connection:
+        connection = self.engine.connect()
+        # From then on each statement has its time.
+        async with asyncio.timeout(self._patience):
+            await connection
+        try:
             yield connection
+        finally:
+            await connection.close()
 
     @contextlib.asynccontextmanager
     async def _writer(self) -> AsyncIterator[AsyncConnection]:
-        async with asyncio.timeout(self._patience), self.engine.begin() as connection:
+        async with self._reader() as connection, connection.begin():
             yield connection
 
     @uninterrupted
@@ -106,6 +112,8 @@ async def _prepare(connection: AsyncConnection) -> int:
     )
     if not there:
         await connection.execute(text(f"CREATE SCHEMA {SCHEMA}"))
+    elif not await connection.scalar(text("SELECT has_schema_privilege(:name, 'USAGE')"), {"name": SCHEMA}):
+        raise StoreError(f"the user may not use the schema {SCHEMA}, which is another's")
     await connection.run_sync(migrate)
     await connection.execute(text("CREATE TABLE IF NOT EXISTS openings (number bigint NOT NULL)"))
     counted = await connection.scalar(text("UPDATE openings SET number = number + 1 RETURNING number - 1"))
@@ -115,7 +123,8 @@ async def _prepare(connection: AsyncConnection) -> int:
 
 
 async def _check(connection: AsyncConnection) -> None:
-    """Raise `StoreError` when a server has never been here, or one of another version."""
+    """Bring the tables up to date; raise `StoreError` when a server has never been here, or one of another version."""
     if not await connection.scalar(text("SELECT to_regclass(:name) IS NOT NULL"), {"name": schema.name}):
         raise StoreError("there are no tables of rtserver in this database: no server has used it yet")
+    await alone(connection)
     await connection.run_sync(migrate)
