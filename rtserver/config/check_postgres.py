@@ -20,7 +20,9 @@ def postgres_problems(path: str, url: str) -> Iterator[Problem]:
     """Yield what is wrong with the URL at *path* of the configuration; its password is in none of the words."""
     if find_spec("asyncpg") is None:
         yield Problem(
-            path, "needs the Python package asyncpg, which is not installed", 'pip install "rtserver[postgres]"'
+            path,
+            "needs the Python package asyncpg, which is not installed",
+            'pip install "rtserver[postgres]"',
         )
     try:
         parts = urlsplit(url)
@@ -33,7 +35,9 @@ def postgres_problems(path: str, url: str) -> Iterator[Problem]:
     for port in ports:
         if port and not port.isdecimal():
             yield Problem(
-                path, "has a port that is no number", "what is special in a password is written as %40 for @, %3A for :"
+                path,
+                "has a port that is no number",
+                "what is special in a password is written as %40 for @, %3A for :",
             )
     mode = query.get("sslmode")
     if mode is not None and mode not in _MODES:

@@ -20,9 +20,7 @@ import asyncpg
 from tests.ports import free_port
 
 LIMIT = 60.0
-MISSING = (
-    "PostgreSQL is missing: install it (Debian, Ubuntu: apt-get install postgresql; macOS: brew install postgresql)"
-)
+MISSING = "PostgreSQL is missing: install it (Debian, Ubuntu: apt-get install postgresql; macOS: brew install postgresql)"
 
 # What a test writes need not outlive the machine.
 _FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "unix_socket_directories=")
