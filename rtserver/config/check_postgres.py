@@ -39,22 +39,25 @@ def postgres_problems(path: str, url: str) -> Iterator[Problem]:
                 "has a port that is no number",
                 "what is special in a password is written as %40 for @, %3A for :",
             )
+    yield from (Problem(path, *found) for found in _parameters(query))
+
+
+def _parameters(query: dict[str, str]) -> Iterator[tuple[str, str | None]]:
     mode = query.get("sslmode")
     if mode is not None and mode not in _MODES:
         near = nearest(mode, _MODES, 0.6)
-        yield Problem(
-            path,
+        yield (
             f"sslmode must be {', '.join(_MODES[:-1])} or {_MODES[-1]}",
             f"did you mean {near}?" if near is not None else None,
         )
     for name in _FILES:
         if name in query and query[name] != "system" and not Path(query[name]).is_file():
-            yield Problem(path, f"{name}: {query[name]} is not a file")
+            yield f"{name}: {query[name]} is not a file", None
     for name in _NUMBERS:
         if name in query and not query[name].replace(",", "").isdecimal():
-            yield Problem(path, f"{name} must be a number")
+            yield f"{name} must be a number", None
     if query.get("channel_binding") == "require":
-        yield Problem(path, "channel_binding=require is not available", "use sslmode=verify-full")
+        yield "channel_binding=require is not available", "use sslmode=verify-full"
 
 
 def _hosts(netloc: str) -> list[str]:

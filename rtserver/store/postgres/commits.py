@@ -7,12 +7,21 @@ import contextlib
 from collections.abc import Sequence
 from typing import Any
 
+import asyncpg
+
 from rtserver.store.base import LifeOver
 from rtserver.store.postgres.connecting import ANSWERING, Address
 from rtserver.store.postgres.rows import Statement
 
 # How long one transaction may take in all, in seconds. Who waits for it is told sooner (webhooks/journal.py).
 _LONGEST = 10.0
+# What a connection that is gone raises.
+_CUT = (
+    OSError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+)
 
 
 class Commits:
@@ -24,24 +33,26 @@ class Commits:
 
     async def write(self, statements: Sequence[Statement]) -> None:
         """Run all of it in one transaction, or nothing. Raises what the driver raises, and `LifeOver`."""
+        kept = self._connection is not None
+        async with asyncio.timeout(_LONGEST):
+            try:
+                await self._write(statements)
+            except _CUT as error:
+                if not kept or isinstance(error, (TimeoutError, asyncpg.QueryCanceledError)):
+                    raise
+                # It was cut since it was used last, or just now. Nothing that is written twice is there twice.
+                await self._write(statements)
+
+    async def _write(self, statements: Sequence[Statement]) -> None:
+        connection = await self._connected()
         try:
-            async with asyncio.timeout(_LONGEST):
-                await self._write(await self._connected(), statements)
+            await _run(connection, statements)
         except LifeOver:
             raise
         except BaseException:
-            # Whatever state it is in, the next one is sound. Nothing that is written twice is there twice.
+            # Whatever state it is in, the next one is sound.
             self._drop()
             raise
-
-    async def _write(self, connection: Any, statements: Sequence[Statement]) -> None:
-        if len(statements) == 1:
-            # A transaction by itself.
-            _check(await connection.fetchval(statements[0].sql, *statements[0].values))
-            return
-        async with connection.transaction():
-            for sql, values in statements:
-                _check(await connection.fetchval(sql, *values))
 
     async def close(self) -> None:
         """Close the connection."""
@@ -64,6 +75,16 @@ class Commits:
         if connection is not None:
             with contextlib.suppress(Exception):
                 connection.terminate()
+
+
+async def _run(connection: Any, statements: Sequence[Statement]) -> None:
+    if len(statements) == 1:
+        # A transaction by itself.
+        _check(await connection.fetchval(statements[0].sql, *statements[0].values))
+        return
+    async with connection.transaction():
+        for sql, values in statements:
+            _check(await connection.fetchval(sql, *values))
 
 
 def _check(alive: int) -> None:
