@@ -55,6 +55,7 @@ test: lint test-pages test-python
 
 test-python: $(INSTALLED) $(WEB) $(NPM_INSTALLED)
 	@tools/need.sh chromium
+	@tools/need.sh postgres
 	@echo "pytest"
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal $(ARGS)
 

@@ -5,6 +5,7 @@
 #   need.sh venv PYTHON DIR       creates a virtual environment with pip in it
 #   need.sh node                  checks for Node.js >= 20.19 (Vite asks for it) with npm
 #   need.sh chromium              checks for Chromium or Chrome
+#   need.sh postgres              checks for PostgreSQL's server programs
 #
 # On Debian and its kin, as root, what is missing is installed with apt-get.
 set -eu
@@ -73,9 +74,19 @@ need_chromium() {
     apt_install chromium fonts-liberation || echo "note: no Chromium here and it could not be installed; the browser tests will say so" >&2
 }
 
+# So do the tests that need a PostgreSQL.
+need_postgres() {
+    have initdb && return
+    for program in /usr/lib/postgresql/*/bin/initdb; do
+        [ -x "$program" ] && return
+    done
+    [ "$(uname)" = Darwin ] && return
+    apt_install postgresql || echo "note: no PostgreSQL here and it could not be installed; its tests will say so" >&2
+}
+
 what=$1
 shift
 case $what in
-    python | venv | node | chromium) "need_$what" "$@" ;;
-    *) die "need.sh knows python, venv, node and chromium" ;;
+    python | venv | node | chromium | postgres) "need_$what" "$@" ;;
+    *) die "need.sh knows python, venv, node, chromium and postgres" ;;
 esac

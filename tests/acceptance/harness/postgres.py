@@ -20,7 +20,10 @@ import asyncpg
 from tests.ports import free_port
 
 LIMIT = 60.0
-MISSING = "PostgreSQL is missing: install it (Debian, Ubuntu: apt-get install postgresql; macOS: brew install postgresql)"
+MISSING = (
+    "PostgreSQL is missing: install it (Debian, Ubuntu: apt-get install postgresql; "
+    "macOS: brew install postgresql)"
+)
 
 # What a test writes need not outlive the machine.
 _FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "unix_socket_directories=")
@@ -62,6 +65,11 @@ class Postgres:
         self._process: subprocess.Popen[bytes] | None = None
         self._run("initdb", "-D", "data", "-U", "tests", "-A", "trust", "-E", "UTF8", "--no-locale", "-N")
         self.start()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it was stopped."""
+        return self._process is None
 
     def dsn(self, database: str = "postgres") -> str:
         """Where a database is."""
