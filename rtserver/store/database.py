@@ -96,7 +96,10 @@ class Database(ABC):
         await self._close()
         if self._engine is not None:
             engine, self._engine = self._engine, None
-            await engine.dispose()
+            with contextlib.suppress(TimeoutError):
+                # One that hangs is left to the system.
+                async with asyncio.timeout(_PATIENCE):
+                    await engine.dispose()
 
     @abstractmethod
     def _reader(self) -> AbstractAsyncContextManager[AsyncConnection]: ...

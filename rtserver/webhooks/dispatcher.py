@@ -139,6 +139,9 @@ class Dispatcher:
         life = await self._lives.begin(self._settings.node, self._couriers, time.time(), early)
         self._outbox.life = life.epoch
         self.emitter.begin(life)
+        if early is not None:
+            # Numbers of the slot that all have who began without the store; two may have the same.
+            self._journal.renumber(self.emitter.renewed)
         self._journal.healthy = True
         self._begun = True
         self._here = here

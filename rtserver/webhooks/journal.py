@@ -213,6 +213,13 @@ class Journal:
         self._over = True
         self._wake.set()
 
+    def renumber(self, renewed: Callable[[Delivery], Delivery]) -> None:
+        """Put other deliveries in the place of those that are queued, unless they are being written."""
+        if not self._writing:
+            self._entries = deque(
+                Entry(tuple(map(renewed, entry.deliveries)), entry.effect) for entry in self._entries
+            )
+
     async def _go_on(self) -> bool:
         """Commit what is queued now, in a life that goes on; tell whether that worked."""
         if self._over and not await self._renew():

@@ -15,7 +15,7 @@ import pytest
 from .harness import postgres as postgresql
 from .harness.certificates import Authority
 from .harness.node_client import Node, NodeClient, until
-from .harness.receiver import Receiver
+from .harness.receiver import OK, Answer, Receiver
 from .harness.relay import Relay
 from .harness.server import Server, Servers, run_command
 from .harness.shapes import check_ack, unique
@@ -139,6 +139,47 @@ async def test_it_hangs(
         await said(ada, None, "after")
         await receiver.take(11, "message-broadcast")
         assert len(receiver.distinct()) == 11
+
+
+async def test_it_hangs_at_the_end(
+    database: str, postgres: postgresql.Postgres, servers: Servers, node: Node, receiver: Receiver
+):
+    """A server that is told to stop while PostgreSQL hangs does so; the next one delivers what was promised."""
+    async with Relay(postgres.port) as relay:
+        config = hooked(receiver.target(**TALK), store={"url": through(relay, database)})
+        server = await asyncio.to_thread(servers.serve, config)
+        ada = await node.connect(server.url)
+        receiver.always(Answer(500))
+        await said(ada, None, "promised")
+        relay.freeze()
+        await say(ada, 1)
+        await asyncio.to_thread(server.stop)
+    receiver.always(OK)
+    servers.serve(hooked(receiver.target(**TALK), store={"url": database}))
+    await receiver.event("message-broadcast", message="promised")
+
+
+async def test_two_that_began_without_it(
+    own: postgresql.Postgres, servers: Servers, node: Node, receiver: Receiver
+):
+    """Nodes that began without the database, and heard much meanwhile, lose nothing of it to one another."""
+    await asyncio.to_thread(own.stop)
+    config = hooked(
+        receiver.target(**TALK, batch={"max_events": 100}),
+        store={"url": own.dsn()},
+        webhooks={"ack": "queued"},
+    )
+    nodes = [await asyncio.to_thread(servers.serve, config) for _ in range(2)]
+    clients = [await node.connect(one.url) for one in nodes]
+    said_there = await asyncio.gather(*(say(client, 1000) for client in clients))
+    await asyncio.to_thread(own.start)
+    texts = {text for sure, _ in said_there for text in sure}
+    assert len(texts) == 2000
+    await receiver.until(
+        lambda: texts <= {event.data["message"] for event in receiver.find("message-broadcast")},
+        "all of it",
+        60,
+    )
 
 
 async def test_an_inbox_whose_store_hangs(

@@ -81,13 +81,14 @@ class PostgresDatabase(Database):
     async def _commit(self, changes: Changes, life: int) -> None:
         if self._engine is None:
             raise StoreError("the store is not open")
+        if not life:
+            raise StoreError("nothing can be written before a life has begun")
         if changes:
             async with self._turn:
                 await self._commits.write(statements(changes, life))
 
     async def _close(self) -> None:
-        async with self._turn:
-            await self._commits.close()
+        await self._commits.close()
 
     def _engine_for(self, patience: float | None) -> AsyncEngine:
         async def connect(*_: Any, **__: Any) -> Any:

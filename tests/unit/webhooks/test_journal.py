@@ -446,6 +446,20 @@ class TestALifeThatIsOver:
         assert order[0].startswith("begins with")
         assert order[1:] == ["then"]
 
+    async def test_renumbered(self, running: Running) -> None:
+        """What is queued may get other numbers, and keeps its order; what is being written keeps its own."""
+        desk = running()
+        async with desk.busy():
+            desk.write(1)
+            desk.journal.renumber(lambda one: one._replace(position=one.position + 100))
+        await within(desk.journal.flush())
+        assert desk.ledger.positions == [[0], [1]]
+        desk.write(2)
+        desk.write(3)
+        desk.journal.renumber(lambda one: one._replace(position=one.position + 100))
+        await within(desk.journal.flush())
+        assert desk.told == [0, 1, 102, 103]
+
     async def test_what_became_of_attempts(self, running: Running) -> None:
         """What was delivered stays so; other outcomes are for who looks after the deliveries by now."""
 
