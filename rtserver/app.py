@@ -46,6 +46,7 @@ class App:
         self.websocket = parts.websocket
         self.metrics, self.webhooks = parts.metrics, parts.webhooks
         self._opening = asyncio.Lock()
+        self._following: asyncio.Task[None] | None = None
         self.engine.admit = self._admit
         self._path = "/" + config.engine.path.strip("/")
         self._http = routes.build(
@@ -125,6 +126,8 @@ class App:
         self._parts.broker.begin(self._first_offset())
         await self.webhooks.start(self._open_store, self.node)
         self._parts.keeper.start(self._open_store)
+        if self._parts.revocations.shared:
+            self._following = asyncio.ensure_future(self.node.credentials.follow(self._parts.revocations))
         self._parts.vitals.start()
         self._parts.access.start()
         self._parts.sources.start()
@@ -133,6 +136,8 @@ class App:
         await self._parts.sources.stop()
         self._parts.vitals.stop()
         self.node.close()
+        if self._following is not None:
+            self._following.cancel()
         await self.webhooks.stop(LAST_DELIVERIES)
         await self._parts.keeper.stop()
         await self._parts.database.close()

@@ -58,9 +58,9 @@ from rtserver.rooms.stream import Publication
 from rtserver.rooms.tape import Tape
 from rtserver.roster import Roster
 from rtserver.router import EVENTS, Router
-from rtserver.store.database import Database
 from rtserver.store.lives import SqlLives
 from rtserver.store.notifications import SqlInbox
+from rtserver.store.opening import database_at
 from rtserver.store.outbox import SqlOutbox
 from rtserver.store.revocations import SqlRevocations
 from rtserver.store.steering import SqlSteering
@@ -85,7 +85,7 @@ class Assembly:
         self.config = config
         self.metrics = Metrics()
         self.clock = Clock()
-        self.database = Database(config.store.url)
+        self.database = database_at(config.store.url, config.broker.lease)
         self.revocations = SqlRevocations(self.database)
         self.access = Access(config)
         self.grants = Grants(config.rooms)

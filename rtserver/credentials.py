@@ -15,12 +15,17 @@ from rtserver.client import Client
 from rtserver.protocol.errors import FORBIDDEN, TOKEN_EXPIRED, TOKEN_REVOKED, RtError
 from rtserver.protocol.identifiers import iso_timestamp
 from rtserver.protocol.names import normal_name
-from rtserver.store.base import RevocationStore, Revoked
+from rtserver.store.base import RevocationStore, Revoked, StoreError
+from rtserver.telemetry.log import logger
 
 # How many clients are told, or sent away, in one turn of the event loop: tokens of one moment expire in one moment.
 _BATCH = 200
 # The longest sleep: the clock that tokens go by may be set meanwhile.
 _NAP = 60.0
+# How often other nodes' revocations are looked for, in seconds.
+_LOOK = 1.0
+
+_log = logger("auth")
 
 
 class Verifier(Protocol):
@@ -39,6 +44,7 @@ class Credentials:
         self.revocations = Revocations()
         # What the store does not know yet.
         self.unsaved: list[Revoked] = []
+        self._loaded = -1
         self._verifier = verifier
         self._leeway = leeway
         self._clock = clock
@@ -115,12 +121,7 @@ class Credentials:
         self.unsaved.append(
             self.revocations.add(self._clock(), user=user, jti=jti, issued_before=issued_before)
         )
-        groups = list(self._bearers.values()) if user is None else [self._bearers.get(user, {})]
-        bearers = [client for group in groups for client in group]
-        hit = [client for client in bearers if client.identity and self.revocations.covers(client.identity)]
-        for client in hit:
-            self._end(client)
-        return len(hit)
+        return self._send_away(user)
 
     async def save(self, store: RevocationStore) -> None:
         """Let the store keep what was revoked; raise `StoreError`, and what is left is saved the next time."""
@@ -129,15 +130,36 @@ class Credentials:
             del self.unsaved[0]
 
     async def load(self, store: RevocationStore) -> None:
-        """Take in what was revoked in earlier lives; raise `StoreError`."""
-        for rule in await store.load():
+        """Take in what was revoked in earlier lives, and since the last time on other nodes; raise `StoreError`."""
+        rules, self._loaded = await store.load(self._loaded)
+        for rule in rules:
             self.revocations.restore(rule)
+        for user in {rule.user for rule in rules}:
+            self._send_away(user)
+
+    async def follow(self, store: RevocationStore) -> None:
+        """Take in what other nodes revoke within a second, until cancelled."""
+        while True:
+            await asyncio.sleep(_LOOK)
+            try:
+                await self.load(store)
+            except StoreError as error:
+                _log.debug("revocations cannot be read", why=str(error))
 
     def close(self) -> None:
         """Stop the timer."""
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
+
+    def _send_away(self, user: str | None) -> int:
+        """Send away the user's clients, or anybody's, whose tokens are revoked; return how many those are."""
+        groups = list(self._bearers.values()) if user is None else [self._bearers.get(user, {})]
+        bearers = [client for group in groups for client in group]
+        hit = [client for client in bearers if client.identity and self.revocations.covers(client.identity)]
+        for client in hit:
+            self._end(client)
+        return len(hit)
 
     def _arm(self) -> None:
         due = self._expiries.next_due()

@@ -56,6 +56,10 @@ class Holding:
         """Return the held ones whose heir *client* is."""
         return [held for held in self._held.get(client.client_id, {}).values() if held.heir is client]
 
+    def everybody(self) -> list[Client]:
+        """Return all held ones."""
+        return [client for theirs in self._held.values() for client in theirs.values()]
+
     def take_predecessors(self, client: Client) -> list[Client]:
         """Return them, and hold them no longer."""
         found = self.predecessors(client)
@@ -73,8 +77,8 @@ class Holding:
 
     def take_everybody(self) -> list[Client]:
         """Return all held ones, and hold nobody any longer."""
-        held, self._held = self._held, {}
-        return [client for theirs in held.values() for client in theirs.values()]
+        everybody, self._held = self.everybody(), {}
+        return everybody
 
     def close(self) -> None:
         """Stop; nobody expires any more."""

@@ -6,7 +6,7 @@ A verb checks nothing that depends on who asks by which way; it changes state, d
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from rtserver.announcements import Announcer
@@ -92,6 +92,11 @@ class Node(Publisher):
     def everybody(self) -> list[Client]:
         """Return all live connections."""
         return self._roster.everybody()
+
+    def introduce(self, known: Collection[str]) -> None:
+        """Tell the backends of everybody here as of somebody new, but for those whose sessions are *known*."""
+        everybody = [*self._roster.everybody(), *self._holding.everybody()]
+        self._reporter.introduce(everybody, known, self.clock.identifier)
 
     async def connect(self, client: Client) -> None:
         """Let an accepted client in, welcome it, and announce it unless it merely came back."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from rtserver.client import Client
@@ -40,7 +40,10 @@ class Reporter:
 
     def resumed(self, client: Client, total: int) -> None:
         """A client came back within its time of grace."""
-        self._emitter.emit("client-resumed", _connection(client, total), client=client.client_id)
+        effect = Effect(of=client.session_id) if self._keeps_sessions else None
+        self._emitter.emit(
+            "client-resumed", _connection(client, total), client=client.client_id, effect=effect
+        )
 
     def disconnected(self, client: Client, remaining: int, reason: str) -> None:
         """A client is gone for good."""
@@ -57,7 +60,7 @@ class Reporter:
     def joined(self, client: Client, room: str, count: int, *, first: bool) -> None:
         """A member entered a room."""
         if first:
-            self._emitter.emit("room-occupied", {"room": room}, room=room, client=client.client_id)
+            self._room("room-occupied", client, room)
         self._membership("room-joined", client, room, {"count": count}, entered=True)
 
     def left(self, client: Client, room: str, count: int, reason: str | None, *, last: bool) -> None:
@@ -65,7 +68,7 @@ class Reporter:
         extra = {"reason": reason} if reason is not None else {}
         self._membership("room-left", client, room, {"count": count, **extra}, entered=False)
         if last:
-            self._emitter.emit("room-vacated", {"room": room}, room=room, client=client.client_id)
+            self._room("room-vacated", client, room)
 
     def entered(self, client: Client, room: str) -> None:
         """One more connection of a member entered a room: nobody is told, but should the node die, it was there."""
@@ -78,6 +81,35 @@ class Reporter:
     def _note(self, effect: Effect) -> None:
         if self._keeps_rooms:
             self._emitter.note(effect)
+
+    def introduce(
+        self, clients: Sequence[Client], known: Collection[str], identifier: Callable[[], str]
+    ) -> None:
+        """Tell of clients as if they came now: another node has said that all are gone, but for *known* sessions.
+
+        Those that are held for an heir come after it.
+        """
+        inside: dict[str, set[str]] = {}
+        strangers = [client for client in clients if client.session_id not in known]
+        for client in clients:
+            if client.session_id in known:
+                for room in client.rooms or ():
+                    inside.setdefault(room, set()).add(client.client_id)
+        for client in strangers:
+            if client.heir is not None:
+                client.session_id, client.session_since = client.heir.session_id, client.heir.session_since
+            else:
+                client.session_id, client.session_since = identifier(), time.time()
+                self.connected(client, len(clients))
+            for room in client.rooms or ():
+                self._introduce(client, room, inside.setdefault(room, set()))
+
+    def _introduce(self, client: Client, room: str, inside: set[str]) -> None:
+        if client.client_id in inside:
+            self.entered(client, room)
+        else:
+            inside.add(client.client_id)
+            self.joined(client, room, len(inside), first=len(inside) == 1)
 
     def said(self, event: str, publication: dict[str, Any]) -> Receipt | None:
         """Something was published under ``chat`` or ``broadcast``; return the receipt to wait for, if any."""
@@ -95,6 +127,10 @@ class Reporter:
         for start in range(0, len(notification_ids), _IDS):
             some = list(notification_ids[start : start + _IDS])
             self._emitter.emit("notification-read", {"user_id": user, "notification_ids": some}, client=user)
+
+    def _room(self, type_: str, client: Client, room: str) -> None:
+        effect = Effect(of=client.session_id) if self._keeps_rooms else None
+        self._emitter.emit(type_, {"room": room}, room=room, client=client.client_id, effect=effect)
 
     def _membership(
         self, type_: str, client: Client, room: str, extra: dict[str, Any], *, entered: bool

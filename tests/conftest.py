@@ -3,9 +3,14 @@
 import gc
 import os
 import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from tests.acceptance.harness.postgres import Postgres
 
 # A busy machine must not fail a property for being slow, and CI must be able to repeat what it saw.
 settings.register_profile("here", deadline=None)
@@ -31,3 +36,24 @@ def pytest_collection_finish() -> None:
 def pytest_unconfigure() -> None:
     """Thaw what was frozen, so that the end finds what was left open."""
     gc.unfreeze()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> "Iterator[Postgres]":
+    """The one PostgreSQL server of this process, started when the first test asks for it."""
+    from tests.acceptance.harness import postgres as harness
+
+    programs = harness.programs()
+    if programs is None:
+        if os.environ.get("CI", "").lower() in ("1", "true", "yes"):
+            pytest.fail(harness.MISSING, pytrace=False)
+        pytest.skip(harness.MISSING)
+    server = harness.Postgres(programs)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def database(postgres: "Postgres") -> str:
+    """The URL of a fresh database of PostgreSQL."""
+    return postgres.database()

@@ -14,8 +14,8 @@ from bench.hooks.receiver import Receiver, receiving
 from bench.hooks.targets import batching, serving
 from bench.scenarios import Figures, Pace
 from rtserver.store.base import SLOT_BITS, Changes, Delivery, Life
-from rtserver.store.database import Database
 from rtserver.store.lives import SqlLives
+from rtserver.store.opening import database_at
 from rtserver.store.outbox import SqlOutbox
 
 FEW, MANY = 20_000, 1_000_000
@@ -57,7 +57,7 @@ def _worked_off(receiver: Receiver, store: Path, count: int) -> Figures:
 
 async def _fill(store: Path, count: int) -> None:
     """Write deliveries as a server would have that ended before it could send them."""
-    database = Database(f"sqlite:///{store}")
+    database = database_at(f"sqlite:///{store}")
     await database.open()
     try:
         lives, outbox = SqlLives(database), SqlOutbox(database)

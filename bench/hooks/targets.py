@@ -1,6 +1,7 @@
 """Targets as the configuration names them, and a server that has them."""
 
 import json
+import os
 import socket
 import tempfile
 from base64 import b64encode
@@ -13,6 +14,8 @@ from typing import Any
 from bench.servers import RTSERVER, Running, running
 
 Target = dict[str, Any]
+STORE = "RTSERVER_BENCH_STORE"
+"""Names the URL of a store to measure in the place of a new SQLite file."""
 SECRET = "whsec_" + b64encode(bytes(range(32))).decode()
 
 
@@ -29,10 +32,11 @@ def batching(name: str, port: int) -> Target:
 
 @contextmanager
 def serving(targets: list[Target], store: Path | None = None) -> Iterator[Running]:
-    """Run rtserver with targets, and with a store of its own or the one that is there."""
+    """Run rtserver with targets, and with a store of its own, the one that is there, or that of the environment."""
     with tempfile.TemporaryDirectory() as folder:
+        elsewhere = os.environ.get(STORE) if store is None else None
         environment = {
-            "RTSERVER__STORE__URL": f"sqlite:///{store or Path(folder) / 'rtserver.db'}",
+            "RTSERVER__STORE__URL": elsewhere or f"sqlite:///{store or Path(folder) / 'rtserver.db'}",
             "RTSERVER__WEBHOOKS__TARGETS": json.dumps(targets),
         }
         with running(replace(RTSERVER, name="rtserver-hooks"), environment) as server:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 
 from rtserver.config.check_auth import jwt_problems
 from rtserver.config.check_ingest import ingest_problems
+from rtserver.config.check_postgres import postgres_problems
 from rtserver.config.problem import Problem, below
 from rtserver.config.schema import Config
 
@@ -43,10 +44,8 @@ def _tls(config: Config) -> Iterator[Problem]:
 
 
 def _store(config: Config) -> Iterator[Problem]:
-    if config.store.url.startswith("postgresql:"):
-        yield Problem(
-            "store.url", "postgresql:// is not available in this version", "use sqlite:///FILE or memory://"
-        )
+    if config.store.url.startswith(("postgresql:", "postgres:")):
+        yield from postgres_problems("store.url", config.store.url)
     elif config.store.url.startswith("sqlite:") and not config.store.url.startswith("sqlite:///"):
         yield Problem("store.url", "needs three slashes before the file", "for example sqlite:///rtserver.db")
 

@@ -68,7 +68,9 @@ UrlPath = Annotated[str, AfterValidator(url_path)]
 StoreUrl = Annotated[
     str,
     AfterValidator(
-        url_with(("sqlite", "postgresql", "memory"), "sqlite:///FILE, postgresql://… or memory://")
+        url_with(
+            ("sqlite", "postgresql", "postgres", "memory"), "sqlite:///FILE, postgresql://… or memory://"
+        )
     ),
 ]
 BrokerUrl = Annotated[

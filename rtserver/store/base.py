@@ -19,6 +19,10 @@ class StoreError(Exception):
     """The store cannot be read or written now: the disk is full or read-only, the database is gone or broken."""
 
 
+class LifeOver(StoreError):
+    """Our life was taken for dead, and what it looked after is others' by now: a new one has to begin."""
+
+
 class Delivery(NamedTuple):
     """One event on its way to one target. Times are Unix seconds, *body* is the event's JSON."""
 
@@ -158,11 +162,14 @@ class Revoked(NamedTuple):
 class RevocationStore(Protocol):
     """Every method raises `StoreError` when the store fails."""
 
-    async def keep(self, rule: Revoked) -> None:
-        """Keep the rule, in the place of one for the same user and jti."""
+    shared: bool
+    """Whether other nodes may keep rules here at any time."""
 
-    async def load(self) -> list[Revoked]:
-        """Return every rule."""
+    async def keep(self, rule: Revoked) -> None:
+        """Keep the rule, in the place of one for the same user and jti, unless that goes further."""
+
+    async def load(self, after: int = -1) -> tuple[list[Revoked], int]:
+        """Return the rules that were kept after that number, and the number of the last one."""
 
 
 class Outbox(Protocol):
@@ -174,7 +181,13 @@ class Outbox(Protocol):
     """Our life's epoch, to be set when it begins: the care that deliveries are in."""
 
     async def commit(self, changes: Changes) -> None:
-        """Write all of *changes* or nothing. Writing the same again changes nothing."""
+        """Write all of *changes* or nothing. Writing the same again changes nothing.
+
+        Raises `LifeOver` when others took us for dead.
+        """
+
+    async def written(self, event_ids: Collection[str]) -> set[str]:
+        """Return which of these events are in the outbox, whoever looks after them."""
 
     async def page(self, target: str, after: int, limit: int) -> list[Delivery]:
         """Return pending deliveries in our care with positions above *after*, in order."""
@@ -214,7 +227,7 @@ class Lives(Protocol):
         """
 
     async def seen(self, now: float) -> None:
-        """Say that we live."""
+        """Say that we live; raise `LifeOver` when others took us for dead."""
 
     async def take_over(self) -> Estate:
         """Take over what dead lives that had a target of ours were looking after, and what they left unsaid."""

@@ -2,53 +2,45 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Collection
 
 import orjson
 from sqlalchemy import delete, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from rtserver.store.base import SLOT_BITS, Estate, Life, Lost, Session, StoreError
+from rtserver.store.base import SLOT_BITS, Estate, Life, LifeOver, Lost, Session, StoreError
 from rtserver.store.database import Database, uninterrupted
-from rtserver.store.locks import LifeLock
-from rtserver.store.tables import PENDING, care, deliveries, lives, session_rooms, sessions
-from rtserver.store.tables import targets as disabled
+from rtserver.store.revisions import release
+from rtserver.store.tables import PENDING, care, deliveries, lives, session_rooms, sessions, targets
 
 # Deliveries are kept for weeks: what a life of this age wrote is long gone. In microseconds.
 _FORGOTTEN = 365 * 86400 * 1_000_000
 
 
 class SqlLives:
-    """See `Lives`. A life in memory is always the only one."""
+    """See `Lives`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._vitality = database.vitality
         self._epoch = 0
-        self._lock: LifeLock | None = None
 
     @uninterrupted
-    async def begin(self, node: str, targets: Collection[str], now: float, early: Life | None = None) -> Life:
+    async def begin(self, node: str, names: Collection[str], now: float, early: Life | None = None) -> Life:
         """See `Lives.begin`. An epoch is the time in microseconds, or more when the clock was set back."""
-        lock = None
         try:
             async with self._database.writing() as connection:
-                known = (await connection.execute(select(lives.c.epoch, lives.c.slot))).all()
-                slot = _free_slot({row.slot for row in known})
+                await self._vitality.alone(connection)
+                slot = _free_slot(set(await connection.scalars(select(lives.c.slot))))
                 epoch = await _next_epoch(connection, now) if early is None else early.epoch
-                lock = self._locked(epoch)
                 await connection.execute(insert(lives).values(epoch=epoch, slot=slot, node=node, seen_at=now))
-                for target in targets:
+                await self._vitality.show(connection, epoch)
+                for target in names:
                     await connection.execute(insert(care).values(life=epoch, target=target, keeper=epoch))
-                # A restart lets everybody in again.
-                await connection.execute(
-                    update(disabled).where(disabled.c.name.in_(targets)).values(disabled=None)
-                )
+                await _let_in(connection, names)
         except BaseException:
-            if lock is not None:
-                lock.release()
+            self._vitality.rest()
             raise
-        self._lock = lock
         self._epoch = epoch
         return Life(epoch, slot)
 
@@ -56,35 +48,43 @@ class SqlLives:
     async def seen(self, now: float) -> None:
         """See `Lives.seen`."""
         async with self._database.writing() as connection:
-            await connection.execute(update(lives).where(lives.c.epoch == self._epoch).values(seen_at=now))
+            known = await connection.execute(
+                update(lives).where(lives.c.epoch == self._epoch).values(seen_at=now)
+            )
+            if not known.rowcount:
+                raise LifeOver("other nodes took this one for dead")
+            await self._vitality.renew(connection, self._epoch)
 
     @uninterrupted
     async def take_over(self) -> Estate:
         """See `Lives.take_over`."""
         me = self._epoch
         async with self._database.writing() as connection:
+            await self._vitality.alone(connection)
             known = (await connection.execute(select(lives).where(lives.c.epoch != me))).all()
-            dead = [life for life in known if not self._lives(life.epoch)]
-            alive = {me, *(life.epoch for life in known)} - {life.epoch for life in dead}
+            others = {life.epoch for life in known}
+            dead = await self._vitality.dead(connection, others)
             ours = list(await connection.scalars(select(care.c.target).where(care.c.life == me)))
             taken = await connection.execute(
-                update(care).where(care.c.target.in_(ours), care.c.keeper.not_in(alive)).values(keeper=me)
+                update(care)
+                .where(care.c.target.in_(ours), care.c.keeper.not_in({me} | others - dead))
+                .values(keeper=me)
             )
             await connection.execute(delete(care).where(care.c.keeper == me, care.c.life < me - _FORGOTTEN))
             found = []
-            for life in dead:
+            for life in known:
                 shared = select(care.c.target).where(care.c.life == life.epoch, care.c.target.in_(ours))
-                if (await connection.execute(shared.limit(1))).first() is not None:
+                if life.epoch in dead and (await connection.execute(shared.limit(1))).first() is not None:
                     found.append(await self._inherit(connection, life.epoch, life.node, life.seen_at))
             latest = await connection.scalar(select(func.max(deliveries.c.position)))
             return Estate(found, taken.rowcount > 0, latest or 0)
 
     @uninterrupted
-    async def abandoned(self, targets: Collection[str]) -> dict[str, int]:
+    async def abandoned(self, names: Collection[str]) -> dict[str, int]:
         """See `Lives.abandoned`."""
         async with self._database.reading() as connection:
             known = list(await connection.scalars(select(lives.c.epoch).where(lives.c.epoch != self._epoch)))
-            alive = [self._epoch, *(epoch for epoch in known if self._lives(epoch))]
+            alive = {self._epoch, *await self._vitality.alive(connection, known)}
             cared_for = exists().where(
                 care.c.life == deliveries.c.life,
                 care.c.target == deliveries.c.target,
@@ -92,7 +92,7 @@ class SqlLives:
             )
             query = (
                 select(deliveries.c.target, func.count().label("number"))
-                .where(PENDING, deliveries.c.target.not_in(targets), ~cared_for)
+                .where(PENDING, deliveries.c.target.not_in(names), ~cared_for)
                 .group_by(deliveries.c.target)
             )
             return {row.target: row.number for row in await connection.execute(query)}
@@ -108,8 +108,7 @@ class SqlLives:
                 if not open_sessions:
                     await connection.execute(delete(lives).where(lives.c.epoch == self._epoch))
         finally:
-            if self._lock is not None:
-                self._lock.release()
+            self._vitality.rest()
 
     async def _inherit(self, connection: AsyncConnection, life: int, node: str, seen_at: float) -> Lost:
         """Make the dead life's sessions ours: should we die before their last events are written, they are found."""
@@ -120,23 +119,9 @@ class SqlLives:
             rooms.setdefault(row.session, []).append(row.room)
         await connection.execute(update(sessions).where(sessions.c.life == life).values(life=self._epoch))
         await connection.execute(delete(lives).where(lives.c.epoch == life))
-        if self._database.path is not None:
-            with contextlib.suppress(OSError):
-                LifeLock(self._database.path, life).path.unlink(missing_ok=True)
+        self._vitality.bury(life)
         found = [Session(row.id, self._epoch, orjson.loads(row.about)) for row in theirs]
         return Lost(life, node, seen_at, found, rooms)
-
-    def _locked(self, epoch: int) -> LifeLock | None:
-        if self._database.path is None:
-            return None
-        lock = LifeLock(self._database.path, epoch)
-        if not lock.take():
-            raise StoreError(f"{lock.path}: somebody else holds the lock")
-        return lock
-
-    def _lives(self, epoch: int) -> bool:
-        """Tell whether another life goes on. In memory there is no other."""
-        return self._database.path is not None and LifeLock(self._database.path, epoch).is_held()
 
 
 def _free_slot(taken: Collection[int]) -> int:
@@ -154,3 +139,11 @@ async def _next_epoch(connection: AsyncConnection, now: float) -> int:
     ]
     last = await connection.scalar(select(func.max(deliveries.c.position))) or 0
     return max(int(now * 1_000_000), last >> SLOT_BITS, *written) + 1
+
+
+async def _let_in(connection: AsyncConnection, names: Collection[str]) -> None:
+    """Enable targets that are disabled, at every node: a restart lets everybody in again."""
+    shut = (targets.c.name.in_(names), targets.c.disabled.is_not(None))
+    for name in sorted(await connection.scalars(select(targets.c.name).where(*shut))):
+        await connection.execute(update(targets).where(targets.c.name == name).values(disabled=None))
+        await release(connection, name)

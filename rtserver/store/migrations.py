@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sqlalchemy import Connection, insert, inspect, select, update
+from sqlalchemy import Connection, Table, insert, inspect, literal_column, select, update
 
-from rtserver.store.tables import metadata, notifications, releases, revocations, schema
+from rtserver.store.tables import lives, metadata, notifications, releases, revocations, schema
 
 
 def _notifications(connection: Connection) -> None:
@@ -27,7 +27,24 @@ def _releases(connection: Connection) -> None:
     releases.create(connection)
 
 
-STEPS: tuple[Callable[[Connection], None], ...] = (_notifications, _revocations, _releases)
+def _shared(connection: Connection) -> None:
+    """Up to version 4 one machine had the database for itself."""
+    _rebuild(connection, lives)
+    _rebuild(connection, revocations)
+
+
+def _rebuild(connection: Connection, table: Table) -> None:
+    """Make a small table anew, with what is in it: added columns would make it another than a new one."""
+    rows = [
+        dict(row) for row in connection.execute(select(literal_column("*")).select_from(table)).mappings()
+    ]
+    table.drop(connection)
+    table.create(connection)
+    if rows:
+        connection.execute(insert(table), rows)
+
+
+STEPS: tuple[Callable[[Connection], None], ...] = (_notifications, _revocations, _releases, _shared)
 NEWEST = 1 + len(STEPS)
 
 

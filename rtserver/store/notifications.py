@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -34,7 +33,7 @@ class SqlInbox:
     @uninterrupted
     async def add(self, notification: Notification, keep: int | None) -> None:
         """See `Inbox.add`."""
-        async with self._writing() as connection:
+        async with self._database.writing() as connection:
             await connection.execute(insert(notifications).values(notification._asdict()))
             if keep is not None:
                 await connection.execute(_surplus(notification.user, keep))
@@ -64,7 +63,7 @@ class SqlInbox:
     async def mark(self, user: str, ids: Collection[str], since: float, at: float) -> list[str]:
         """See `Inbox.mark`."""
         marked: list[str] = []
-        async with self._writing() as connection:
+        async with self._database.writing() as connection:
             for some in _chunks(ids):
                 marked += await _mark(connection, [*_unread(user, since), _table.id.in_(some)], at)
         return sorted(marked, reverse=True)
@@ -72,17 +71,19 @@ class SqlInbox:
     @uninterrupted
     async def mark_all(self, user: str, since: float, at: float) -> list[str]:
         """See `Inbox.mark_all`."""
-        async with self._writing() as connection:
+        async with self._database.writing() as connection:
             return await _mark(connection, _unread(user, since), at)
 
     @uninterrupted
     async def forget(self, since: float, keep: int | None) -> int:
         """See `Inbox.forget`."""
-        old = select(_table.id).where(_table.created_at < since).limit(_CHUNK)
-        async with self._writing() as connection:
+        old = (
+            select(_table.id).where(_table.created_at < since).limit(_CHUNK).with_for_update(skip_locked=True)
+        )
+        async with self._database.writing() as connection:
             gone = (await connection.execute(delete(notifications).where(_table.id.in_(old)))).rowcount
         for user in await self._hoarders(keep) if keep is not None else ():
-            async with self._writing() as connection:
+            async with self._database.writing() as connection:
                 gone += (await connection.execute(_surplus(user, keep or 0))).rowcount
             if gone >= _CHUNK:
                 break
@@ -91,16 +92,10 @@ class SqlInbox:
     @uninterrupted
     async def check(self) -> None:
         """See `Inbox.check`."""
-        async with self._writing() as connection:
+        async with self._database.writing() as connection:
             # SQLite writes no row that is the same as before, so this one comes and goes.
             await connection.execute(insert(notifications).values(_PROBE._asdict()))
             await connection.execute(delete(notifications).where(_table.id == _PROBE.id))
-
-    @contextlib.asynccontextmanager
-    async def _writing(self) -> AsyncIterator[AsyncConnection]:
-        async with self._database.writing() as connection:
-            self._database.check_file()
-            yield connection
 
     async def _hoarders(self, keep: int) -> Sequence[str]:
         """Return users who have more than *keep*."""
@@ -110,7 +105,9 @@ class SqlInbox:
 
 
 async def _mark(connection: AsyncConnection, which: list[ColumnElement[bool]], at: float) -> list[str]:
-    found = (await connection.scalars(select(_table.id).where(*which).order_by(_table.id.desc()))).all()
+    # Locked, so that of two nodes one marks it. SQLite has one writer at a time.
+    unread = select(_table.id).where(*which).order_by(_table.id.desc()).with_for_update()
+    found = (await connection.scalars(unread)).all()
     if found:
         await connection.execute(update(notifications).where(*which).values(read_at=at))
     return list(found)

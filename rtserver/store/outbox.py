@@ -2,64 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from functools import lru_cache
-from itertools import chain
-from typing import Any, TypeVar
+from collections.abc import Collection
+from typing import Any
 
-import orjson
-from sqlalchemy import Select, Table, bindparam, delete, func, insert, select, update
-from sqlalchemy.dialects import sqlite
+from sqlalchemy import Select, delete, func, select, text, update
 from sqlalchemy.sql import Executable
 
-from rtserver.store.base import SLOT_BITS, Changes, Delivery, Outcome, TargetState
+from rtserver.store.base import SLOT_BITS, Changes, Delivery, TargetState
 from rtserver.store.database import Database, uninterrupted
-from rtserver.store.tables import (
-    FINISHED,
-    PENDING,
-    batches,
-    care,
-    deliveries,
-    releases,
-    session_rooms,
-    sessions,
-    targets,
-)
-from rtserver.store.writer import Statement
+from rtserver.store.tables import FINISHED, PENDING, batches, care, deliveries, releases, targets
 
-_T = TypeVar("_T")
-
-# How many rows go into one INSERT; SQLite takes 32 766 values.
-_RUNS = (64, 8, 1)
 # How many rows one statement changes at most: the writer of new events waits that long.
 _CHUNK = 5000
 
-_dialect = sqlite.dialect(paramstyle="qmark")
-
-
-_NAMES = ("position", "event_id", "target", "type", "room", "client", "body", "life", "created_at", "state",
-          "attempts", "due_at", "error")  # fmt: skip
-COLUMNS = [deliveries.c[name] for name in _NAMES]
-
-
-def _inserting(table: Table, *columns: str) -> str:
-    row = insert(table).values({name: bindparam(name) for name in columns}).prefix_with("OR IGNORE")
-    return str(row.compile(dialect=_dialect))
-
-
-_ADD_DELIVERY = _inserting(deliveries, *_NAMES)
-_ADD_BATCH = _inserting(batches, "id", "target", "life", "members")
-_OPEN = _inserting(sessions, "id", "life", "about")
-_ENTER = _inserting(session_rooms, "session", "room")
-_LEAVE = "DELETE FROM session_rooms WHERE session=? AND room=?"
-_DROP_BATCHES = "DELETE FROM batches WHERE id IN "
-_CLOSE = "DELETE FROM sessions WHERE id IN "
-_EMPTY = "DELETE FROM session_rooms WHERE session IN "
-# Not what a command has dropped, finished or given a fresh start meanwhile.
-_RECORD = (
-    "UPDATE deliveries SET state=?, attempts=?, due_at=?, error=?, finished_at=?"
-    " WHERE state='pending' AND attempts=? AND position IN "
+_DISABLE = text(
+    "INSERT INTO targets (name, revision, disabled) VALUES (:name, 0, :reason)"
+    " ON CONFLICT (name) DO UPDATE SET disabled = excluded.disabled"
 )
+COLUMNS = [deliveries.c[name] for name in Delivery._fields]
 
 
 class SqlOutbox:
@@ -72,8 +32,18 @@ class SqlOutbox:
 
     async def commit(self, changes: Changes) -> None:
         """See `Outbox.commit`."""
-        self._database.check_file()
-        await self._database.write(list(_statements(changes, self.life)))
+        await self._database.commit(changes, self.life)
+
+    @uninterrupted
+    async def written(self, event_ids: Collection[str]) -> set[str]:
+        """See `Outbox.written`."""
+        found: set[str] = set()
+        ids = sorted(event_ids)
+        async with self._database.reading() as connection:
+            for start in range(0, len(ids), _CHUNK):
+                some = deliveries.c.event_id.in_(ids[start : start + _CHUNK])
+                found.update(await connection.scalars(select(deliveries.c.event_id).where(some)))
+        return found
 
     @uninterrupted
     async def page(self, target: str, after: int, limit: int) -> list[Delivery]:
@@ -93,10 +63,12 @@ class SqlOutbox:
         async with self._database.reading() as connection:
             for batch, members in (await connection.execute(query)).all():
                 positions = [int(position) for position in members.split()]
-                still = self._pending(select(*COLUMNS), target).where(deliveries.c.position.in_(positions))
-                rows = (await connection.execute(still.order_by(deliveries.c.position))).all()
+                rows: list[Any] = []
+                for start in range(0, len(positions), _CHUNK):
+                    some = deliveries.c.position.in_(positions[start : start + _CHUNK])
+                    rows += await connection.execute(self._pending(select(*COLUMNS), target).where(some))
                 if len(rows) == len(positions):
-                    whole.append((batch, [Delivery(*row) for row in rows]))
+                    whole.append((batch, sorted(Delivery(*row) for row in rows)))
                 else:
                     broken.append(batch)
         if broken:
@@ -117,7 +89,7 @@ class SqlOutbox:
     @uninterrupted
     async def bury(self, target: str, error: str, at: float) -> int:
         """See `Outbox.bury`."""
-        some = self._pending(select(deliveries.c.position), target).limit(_CHUNK)
+        some = _taken(self._pending(select(deliveries.c.position), target).limit(_CHUNK))
         statement = (
             update(deliveries)
             .where(deliveries.c.position.in_(some))
@@ -146,11 +118,7 @@ class SqlOutbox:
     async def disable(self, target: str, reason: str) -> None:
         """See `Outbox.disable`."""
         async with self._database.writing() as connection:
-            known = await connection.execute(
-                update(targets).where(targets.c.name == target).values(disabled=reason)
-            )
-            if not known.rowcount:
-                await connection.execute(insert(targets).values(name=target, revision=0, disabled=reason))
+            await connection.execute(_DISABLE, {"name": target, "reason": reason})
 
     @uninterrupted
     async def prune(self, target: str, keep_delivered: int, dead_before: float) -> int:
@@ -170,7 +138,7 @@ class SqlOutbox:
         )
         gone = 0
         for some in (delivered, dead):
-            gone += await self._change(delete(deliveries).where(deliveries.c.position.in_(some)))
+            gone += await self._change(delete(deliveries).where(deliveries.c.position.in_(_taken(some))))
         return gone
 
     async def _change(self, statement: Executable) -> int:
@@ -188,55 +156,6 @@ class SqlOutbox:
         return select(care.c.life).where(care.c.target == target, care.c.keeper == self.life)
 
 
-def _statements(changes: Changes, life: int) -> Iterator[Statement]:
-    yield from _rows(_ADD_DELIVERY, changes.deliveries)
-    yield from _rows(
-        _ADD_BATCH, [(b.id, b.target, life, " ".join(map(str, b.positions))) for b in changes.batches]
-    )
-    for outcome in changes.outcomes:
-        yield from _recording(outcome)
-    yield from _among(
-        _DROP_BATCHES, [o.batch for o in changes.outcomes if o.batch is not None and o.state != "pending"]
-    )
-    yield from _rows(_OPEN, [(s.id, s.life, orjson.dumps(s.about)) for s in changes.opened])
-    yield from _rows(_ENTER, changes.entered)
-    for left in changes.left:
-        yield _LEAVE, tuple(left)
-    yield from _among(_CLOSE, changes.closed)
-    yield from _among(_EMPTY, changes.closed)
-
-
-def _recording(outcome: Outcome) -> Iterator[Statement]:
-    finished_at = outcome.at if outcome.state != "pending" else None
-    what = (outcome.state, outcome.attempts, outcome.due_at, outcome.error, finished_at)
-    known: dict[int, list[int]] = {}
-    for position, before in zip(outcome.positions, outcome.before, strict=True):
-        known.setdefault(before, []).append(position)
-    for before, positions in known.items():
-        yield from _among(_RECORD, positions, (*what, before))
-
-
-def _rows(sql: str, rows: Sequence[tuple[Any, ...]]) -> Iterator[Statement]:
-    """Yield an INSERT of one row as few INSERTs of many: each statement costs the interpreter's lock twice."""
-    for chunk in _chunks(rows):
-        yield _repeated(sql, len(chunk)), tuple(chain.from_iterable(chunk))
-
-
-def _among(sql: str, values: Sequence[Any], first: tuple[Any, ...] = ()) -> Iterator[Statement]:
-    for chunk in _chunks(values):
-        yield f"{sql}({', '.join('?' * len(chunk))})", (*first, *chunk)
-
-
-def _chunks(values: Sequence[_T]) -> Iterator[Sequence[_T]]:
-    """Yield runs of a few lengths, so that the statements stay few enough to be prepared once."""
-    start = 0
-    for size in _RUNS:
-        while len(values) - start >= size:
-            yield values[start : start + size]
-            start += size
-
-
-@lru_cache(maxsize=64)
-def _repeated(sql: str, times: int) -> str:
-    _, _, row = sql.partition(" VALUES ")
-    return sql + f", {row}" * (times - 1)
+def _taken(some: Select[Any]) -> Select[Any]:
+    """Let nobody else take these rows, nor take any that somebody else has; SQLite has one writer at a time."""
+    return some.with_for_update(skip_locked=True)

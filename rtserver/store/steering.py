@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Delete, Update, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rtserver.store.base import Delivery, State
 from rtserver.store.database import Database, uninterrupted
 from rtserver.store.outbox import COLUMNS
-from rtserver.store.tables import deliveries, releases, targets
+from rtserver.store.revisions import release, touch
+from rtserver.store.tables import deliveries, targets
 
+# How many values one statement takes; PostgreSQL takes 32 767.
+_VALUES = 10_000
 _FRESH: dict[str, Any] = {"state": "pending", "attempts": 0, "error": None, "finished_at": None}
 
 
@@ -56,13 +59,10 @@ class SqlSteering:
     async def retry(self, chosen: Collection[Delivery], now: float) -> int:
         """See `Steering.retry`."""
         async with self._database.writing() as connection:
-            changed = await connection.execute(
-                update(deliveries)
-                .where(deliveries.c.position.in_([delivery.position for delivery in chosen]))
-                .values(due_at=now, **_FRESH)
-            )
-            await _release(connection, {delivery.target for delivery in chosen})
-            return changed.rowcount
+            changed = await _each(connection, update(deliveries).values(due_at=now, **_FRESH), chosen)
+            for target in _targets(chosen):
+                await release(connection, target)
+            return changed
 
     @uninterrupted
     async def retry_dead(self, target: str | None, now: float) -> int:
@@ -73,18 +73,18 @@ class SqlSteering:
         async with self._database.writing() as connection:
             touched = set(await connection.scalars(select(deliveries.c.target).where(dead).distinct()))
             changed = await connection.execute(update(deliveries).where(dead).values(due_at=now, **_FRESH))
-            await _release(connection, touched)
+            for name in sorted(touched):
+                await release(connection, name)
             return changed.rowcount
 
     @uninterrupted
     async def drop(self, chosen: Collection[Delivery]) -> int:
         """See `Steering.drop`."""
         async with self._database.writing() as connection:
-            changed = await connection.execute(
-                delete(deliveries).where(deliveries.c.position.in_([d.position for d in chosen]))
-            )
-            await _touch(connection, {delivery.target for delivery in chosen})
-            return changed.rowcount
+            changed = await _each(connection, delete(deliveries), chosen)
+            for target in _targets(chosen):
+                await touch(connection, target)
+            return changed
 
     @uninterrupted
     async def enable(self, target: str) -> bool:
@@ -92,7 +92,7 @@ class SqlSteering:
         async with self._database.writing() as connection:
             disabled = await connection.scalar(select(targets.c.disabled).where(targets.c.name == target))
             await connection.execute(update(targets).where(targets.c.name == target).values(disabled=None))
-            await _release(connection, {target})
+            await release(connection, target)
             return disabled is not None
 
     @uninterrupted
@@ -104,22 +104,16 @@ class SqlSteering:
             )
 
 
-async def _touch(connection: AsyncConnection, names: Collection[str]) -> None:
-    """Let a running server read these targets' deliveries anew."""
-    for name in names:
-        known = await connection.execute(
-            update(targets).where(targets.c.name == name).values(revision=targets.c.revision + 1)
-        )
-        if not known.rowcount:
-            await connection.execute(insert(targets).values(name=name, revision=1))
+def _targets(chosen: Collection[Delivery]) -> list[str]:
+    # In order, or two commands at a time might wait for one another.
+    return sorted({delivery.target for delivery in chosen})
 
 
-async def _release(connection: AsyncConnection, names: Collection[str]) -> None:
-    """Let a running server read these targets' deliveries anew, and deliver now."""
-    await _touch(connection, names)
-    for name in names:
-        known = await connection.execute(
-            update(releases).where(releases.c.target == name).values(number=releases.c.number + 1)
-        )
-        if not known.rowcount:
-            await connection.execute(insert(releases).values(target=name, number=1))
+async def _each(connection: AsyncConnection, statement: Update | Delete, chosen: Collection[Delivery]) -> int:
+    """Run the statement for these deliveries; return how many there were."""
+    positions = sorted(delivery.position for delivery in chosen)
+    changed = 0
+    for start in range(0, len(positions), _VALUES):
+        some = deliveries.c.position.in_(positions[start : start + _VALUES])
+        changed += (await connection.execute(statement.where(some))).rowcount
+    return changed

@@ -15,6 +15,8 @@ from sqlalchemy import (
     text,
 )
 
+from rtserver.store.texts import AnyText
+
 metadata = MetaData()
 
 schema = Table("rtserver_schema", metadata, Column("version", Integer, nullable=False))
@@ -26,6 +28,9 @@ lives = Table(
     Column("slot", Integer, nullable=False),
     Column("node", Text, nullable=False),
     Column("seen_at", Float, nullable=False),
+    # Where lives have leases (postgres/leases.py): until when, and since when it was always renewed in time.
+    Column("expires_at", Float, nullable=False, server_default="0"),
+    Column("in_touch_since", Float, nullable=False, server_default="0"),
 )
 
 # Who looks after the deliveries that a life wrote for a target: the life itself, or who took over when it was dead.
@@ -42,18 +47,18 @@ deliveries = Table(
     metadata,
     # SQLite's own row number, which only an INTEGER can be: no second index.
     Column("position", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
-    Column("event_id", Text, nullable=False),
-    Column("target", Text, nullable=False),
+    Column("event_id", AnyText, nullable=False),
+    Column("target", AnyText, nullable=False),
     Column("type", Text, nullable=False),
-    Column("room", Text),
-    Column("client", Text),
+    Column("room", AnyText),
+    Column("client", AnyText),
     Column("body", LargeBinary, nullable=False),
     Column("life", BigInteger, nullable=False),
     Column("created_at", Float, nullable=False),
     Column("state", Text, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("due_at", Float, nullable=False),
-    Column("error", Text),
+    Column("error", AnyText),
     Column("finished_at", Float),
 )
 # As text: SQLite takes a partial index only where it sees the very words, not a bound value.
@@ -118,17 +123,17 @@ session_rooms = Table(
     "session_rooms",
     metadata,
     Column("session", Text, primary_key=True),
-    Column("room", Text, primary_key=True),
+    Column("room", AnyText, primary_key=True),
 )
 
 notifications = Table(
     "notifications",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("user", Text, nullable=False),
-    Column("type", Text, nullable=False),
-    Column("title", Text, nullable=False),
-    Column("message", Text, nullable=False),
+    Column("id", AnyText, primary_key=True),
+    Column("user", AnyText, nullable=False),
+    Column("type", AnyText, nullable=False),
+    Column("title", AnyText, nullable=False),
+    Column("message", AnyText, nullable=False),
     Column("data", LargeBinary),
     Column("created_at", Float, nullable=False),
     Column("read_at", Float),
@@ -149,8 +154,10 @@ Index("notifications_age", notifications.c.created_at)
 revocations = Table(
     "revocations",
     metadata,
-    Column("user", Text, primary_key=True),
-    Column("jti", Text, primary_key=True),
+    Column("user", AnyText, primary_key=True),
+    Column("jti", AnyText, primary_key=True),
     Column("issued_before", Float, nullable=False),
     Column("recorded_at", Float, nullable=False),
+    # Rises with every rule that is kept: what came since is what has a higher one.
+    Column("number", BigInteger, nullable=False, server_default="0", index=True),
 )

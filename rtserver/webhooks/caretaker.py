@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Protocol
 
-from rtserver.store.base import Lives, StoreError
+from rtserver.store.base import LifeOver, Lives, StoreError
 from rtserver.telemetry.log import logger
 from rtserver.webhooks.emitter import Emitter
 from rtserver.webhooks.inheritance import farewells
@@ -25,18 +25,32 @@ class Here(Protocol):
     def occupancy(self, room: str) -> int:
         """Return how many members the room has."""
 
+    def introduce(self, known: Collection[str]) -> None:
+        """Tell of everybody here as of somebody new, but for those whose sessions are *known*."""
+
 
 class Caretaker:
-    """*taken* is called when deliveries have come into our care; *lease* is how soon a death has to be noticed."""
+    """*taken* is called when deliveries have come into our care, *over* when others took us for dead.
+
+    *lease* is how soon a death has to be noticed.
+    """
 
     def __init__(
-        self, lives: Lives, emitter: Emitter, here: Here, lease: float, taken: Callable[[], None]
+        self,
+        lives: Lives,
+        emitter: Emitter,
+        here: Here,
+        lease: float,
+        *,
+        taken: Callable[[], None],
+        over: Callable[[], None],
     ) -> None:
         self._lives = lives
         self._emitter = emitter
         self._here = here
         self._lease = lease
         self._taken = taken
+        self._over = over
 
     async def run(self) -> None:
         """Say that we live, and take over from those that do not, until cancelled."""
@@ -45,6 +59,8 @@ class Caretaker:
             try:
                 await self._lives.seen(time.time())
                 await self.take_over()
+            except LifeOver:
+                self._over()
             except StoreError as error:
                 _log.debug("the store cannot be watched", why=str(error))
 

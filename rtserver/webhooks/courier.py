@@ -75,6 +75,11 @@ class Courier:
         self._condition.reset()
         self.read_anew()
 
+    def disable(self, why: str) -> None:
+        """Deliver no more: another node was answered 410."""
+        self.target.disabled = why
+        self._begin(self._bury(why))
+
     async def run(self) -> None:
         """Deliver, until cancelled."""
         try:
@@ -205,7 +210,7 @@ class Courier:
         self._condition.failed(verdict, answer.retry_after, step.wait, now)
         if verdict.disables:
             target.disabled = retry.TARGET_DISABLED
-            self._begin(self._bury())
+            self._begin(self._obey())
 
     def _complain(self, parcel: Parcel, verdict: retry.Verdict, step: retry.Step) -> None:
         # One that fails all the time has been complained about.
@@ -220,7 +225,7 @@ class Courier:
             retry_in_s=round(step.wait, 3) if step.state == "pending" else None,
         )
 
-    async def _bury(self) -> None:
+    async def _obey(self) -> None:
         """Obey a 410: the target wants nothing any more."""
         name = self.target.name
         _log.error(
@@ -229,8 +234,15 @@ class Courier:
         )
         try:
             await self._outbox.disable(name, retry.TARGET_DISABLED)
+        except StoreError as error:
+            _log.error("that the target is disabled could not be written", target=name, why=str(error))
+        await self._bury(retry.TARGET_DISABLED)
+
+    async def _bury(self, why: str) -> None:
+        name = self.target.name
+        try:
             await self._journal.flush()
-            self._counted(name, "dead", await self._outbox.bury(name, retry.TARGET_DISABLED, time.time()))
+            self._counted(name, "dead", await self._outbox.bury(name, why, time.time()))
         except StoreError as error:
             _log.error("the target's deliveries could not be marked dead", target=name, why=str(error))
         self.read_anew()

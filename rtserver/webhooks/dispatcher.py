@@ -20,7 +20,8 @@ from rtserver.telemetry.metrics import Metrics
 from rtserver.webhooks.caretaker import Caretaker, Here
 from rtserver.webhooks.courier import Courier
 from rtserver.webhooks.emitter import Emitter
-from rtserver.webhooks.journal import Journal
+from rtserver.webhooks.journal import Entry, Journal, Renewal
+from rtserver.webhooks.rebirth import Rebirth
 from rtserver.webhooks.sender import Sender
 from rtserver.webhooks.tally import Tally
 from rtserver.webhooks.targets import Target
@@ -70,6 +71,7 @@ class Dispatcher:
             committed=self._committed,
             dropped=self._dropped,
             held=(lambda: 0) if outbox.durable else self._tally.total,
+            begin_again=self._begin_again,
         )
         self.emitter = Emitter(
             targets, self._journal, settings.node, clock, wait_for_commit=settings.wait_for_commit
@@ -83,6 +85,7 @@ class Dispatcher:
         self._known: dict[str, TargetState] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._begun = False
+        self._here: Here | None = None
 
     @property
     def pending(self) -> Counter[str]:
@@ -146,9 +149,20 @@ class Dispatcher:
         life = await self._lives.begin(self._settings.node, self._couriers, time.time(), early)
         self._outbox.life = life.epoch
         self.emitter.begin(life)
+        if early is not None:
+            # Numbers of the slot that all have who began without the store; two may have the same.
+            self._journal.renumber(self.emitter.renewed)
         self._journal.healthy = True
         self._begun = True
-        caretaker = Caretaker(self._lives, self.emitter, here, self._settings.lease, self._read_anew)
+        self._here = here
+        caretaker = Caretaker(
+            self._lives,
+            self.emitter,
+            here,
+            self._settings.lease,
+            taken=self._read_anew,
+            over=self._journal.end_life,
+        )
         with contextlib.suppress(StoreError):
             # Before the couriers start: what a dead node left comes before anything of ours.
             await caretaker.take_over()
@@ -166,6 +180,24 @@ class Dispatcher:
                 # Events of this life may be written, or just come: it is entered as it is.
                 await self._begin(open_store, here, self.emitter.life)
         _log.warning("the store is open")
+
+    async def _begin_again(self, queued: list[Entry]) -> Renewal:
+        """Begin another life: others took this one for dead, have its deliveries, and said goodbye to its clients."""
+        life = await self._lives.begin(self._settings.node, self._couriers, time.time())
+        ids = {delivery.event_id for entry in queued for delivery in entry.deliveries}
+        rebirth = Rebirth(self.emitter, await self._outbox.written(ids))
+        _log.warning(
+            "other nodes took this one for dead: its clients are introduced anew",
+            epoch=self.emitter.life.epoch,
+            new_epoch=life.epoch,
+        )
+        self._outbox.life = life.epoch
+        self.emitter.begin(life)
+        self._read_anew()
+        self._tally.sure = False
+        here = self._here
+        assert here is not None
+        return Renewal(rebirth.entry, lambda: here.introduce(rebirth.begun))
 
     def _run(self, *coroutines: Coroutine[Any, Any, None]) -> None:
         self._tasks.extend(asyncio.ensure_future(coroutine) for coroutine in coroutines)
@@ -208,20 +240,24 @@ class Dispatcher:
     async def _heed_commands(self) -> None:
         known, self._known = self._known, await self._outbox.targets()
         changed = [name for name, state in self._known.items() if state.revision != _revision(known, name)]
-        for name in changed:
-            courier = self._couriers.get(name)
-            if courier is None:
-                continue
-            state = self._known[name]
-            if state.disabled is not None or state.released == _released(known, name):
-                courier.read_anew()
-                continue
-            if courier.target.disabled is not None:
-                _log.info("webhook target enabled", target=name)
-            # Whoever wants something delivered now does not want to wait for the end of a pause.
-            courier.enable()
+        for name, courier in self._couriers.items():
+            state = self._known.get(name)
+            if state is not None and state.disabled is not None and courier.target.disabled is None:
+                # Another node was answered 410.
+                courier.disable(state.disabled)
+            elif state is not None and name in changed:
+                self._heed(courier, state, released=state.released != _released(known, name))
         if changed:
             await self._tally.recount()
+
+    def _heed(self, courier: Courier, state: TargetState, *, released: bool) -> None:
+        if state.disabled is not None or not released:
+            courier.read_anew()
+            return
+        if courier.target.disabled is not None:
+            _log.info("webhook target enabled", target=state.name)
+        # Whoever wants something delivered now does not want to wait for the end of a pause.
+        courier.enable()
 
     def _read_anew(self) -> None:
         for courier in self._couriers.values():

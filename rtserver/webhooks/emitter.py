@@ -36,6 +36,8 @@ class Emitter:
 
     def begin(self, life: Life) -> None:
         """Number the events of this life."""
+        if life.epoch != self.life.epoch:
+            self._seq = 0
         self.life = life
         self._tick = max(self._tick, life.epoch)
 
@@ -47,6 +49,10 @@ class Emitter:
     def go_on_from(self, position: int) -> None:
         """Number deliveries higher than one that is in the outbox."""
         self._tick = max(self._tick, position >> SLOT_BITS)
+
+    def renewed(self, delivery: Delivery) -> Delivery:
+        """Return a delivery that was not written in an earlier life as one of this."""
+        return delivery._replace(position=self._position(delivery.created_at), life=self.life.epoch)
 
     def wants(self, type_: str) -> bool:
         """Tell whether any target wants events of that type, in whatever room."""
@@ -67,7 +73,7 @@ class Emitter:
         """
         targets = self._wanting(type_, room)
         if not targets:
-            if effect is not None:
+            if effect is not None and effect.of is None:
                 self.note(effect)
             return None
         now = time.time()

@@ -8,18 +8,30 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
-from rtserver.store.base import Batch, Changes, Delivery, Outbox, Outcome, Session, SessionRoom, StoreError
+from rtserver.store.base import (
+    Batch,
+    Changes,
+    Delivery,
+    LifeOver,
+    Outbox,
+    Outcome,
+    Session,
+    SessionRoom,
+    StoreError,
+)
 from rtserver.telemetry.log import logger
 
 _log = logger("webhooks")
 
 # How long after a failed commit the next is tried, at first and at most, in seconds.
-_BACK_OFF = 0.1, 5.0
+_BACK_OFF = 0.1, 1.0
+# After how long those who wait for a commit are told that it is not sure, in seconds. It goes on.
+_PATIENCE = 2.0
 # How many attempts' outcomes may wait for a store that fails before no more attempts are made.
 MAX_OUTCOMES = 10_000
 # How many events one transaction takes, and how many bytes of them may wait besides their number.
@@ -55,12 +67,19 @@ DROPPED = Receipt(committed=False)
 
 
 class Effect(NamedTuple):
-    """What an event changes in the list of sessions, in the same transaction."""
+    """What an event changes in the list of sessions, in the same transaction; at least, whose it is."""
 
     opened: Session | None = None
     closed: str | None = None
     entered: SessionRoom | None = None
     left: SessionRoom | None = None
+    of: str | None = None
+
+    @property
+    def session(self) -> str | None:
+        """Whose session it is about."""
+        place = self.entered or self.left
+        return place.session if place is not None else self.closed or self.of
 
 
 class Entry(NamedTuple):
@@ -75,10 +94,18 @@ class Entry(NamedTuple):
         return len(self.deliveries[0].body) if self.deliveries else 0
 
 
+class Renewal(NamedTuple):
+    """A new life: what becomes of an entry that was queued, None for one that has been said, and what comes then."""
+
+    entry: Callable[[Entry], Entry | None]
+    then: Callable[[], None]
+
+
 class Journal:
     """The queue and the one who empties it. *committed* is given deliveries once they are in the outbox.
 
-    *held* counts what an outbox holds that is itself in memory: it shares the queue's bound.
+    *held* counts what an outbox holds that is itself in memory: it shares the queue's bound. *begin_again* begins
+    another life when ours is over, for the entries that are queued then.
     """
 
     def __init__(
@@ -90,6 +117,7 @@ class Journal:
         committed: Callable[[list[Delivery]], None],
         dropped: Callable[[int], None],
         held: Callable[[], int] = lambda: 0,
+        begin_again: Callable[[list[Entry]], Awaitable[Renewal]] | None = None,
     ) -> None:
         self._outbox = outbox
         self._max_events = max_events
@@ -97,6 +125,8 @@ class Journal:
         self._committed = committed
         self._dropped = dropped
         self._held = held
+        self._begin_again = begin_again
+        self._over = False
         self._entries: deque[Entry] = deque()
         self._bytes = 0
         self._outcomes: list[Outcome] = []
@@ -161,8 +191,8 @@ class Journal:
             # What the event's members get is written in this turn of the loop. A commit that began now would take the
             # processor from that; in the next turn it takes it from nobody.
             await asyncio.sleep(0)
-            while self.busy:
-                if await self._commit():
+            while self.busy or self._over:
+                if await self._go_on():
                     wait = _BACK_OFF[0]
                 else:
                     await asyncio.sleep(wait)
@@ -178,6 +208,42 @@ class Journal:
         self._wake.set()
         return await settled
 
+    def end_life(self) -> None:
+        """Begin another life before anything more is written: ours is over."""
+        self._over = True
+        self._wake.set()
+
+    def renumber(self, renewed: Callable[[Delivery], Delivery]) -> None:
+        """Put other deliveries in the place of those that are queued, unless they are being written."""
+        if not self._writing:
+            self._entries = deque(
+                Entry(tuple(map(renewed, entry.deliveries)), entry.effect) for entry in self._entries
+            )
+
+    async def _go_on(self) -> bool:
+        """Commit what is queued now, in a life that goes on; tell whether that worked."""
+        if self._over and not await self._renew():
+            return False
+        return await self._commit() if self.busy else True
+
+    async def _renew(self) -> bool:
+        assert self._begin_again is not None
+        try:
+            renewal = await self._begin_again(list(self._entries))
+        except StoreError as error:
+            self._fail(error)
+            return False
+        # In one go: what is emitted before this is renewed, and what comes after is of the new life.
+        renewed = [entry for entry in map(renewal.entry, self._entries) if entry is not None]
+        self._entries = deque(renewed)
+        self._bytes = sum(entry.size for entry in renewed)
+        # Who has these deliveries by now counts their attempts; what is delivered stays so.
+        self._outcomes = [outcome for outcome in self._outcomes if outcome.state == "delivered"]
+        self._refuse()
+        self._over = False
+        renewal.then()
+        return True
+
     async def _commit(self) -> bool:
         """Commit what is queued now; tell whether that worked. What fails stays queued, and its receipts say so."""
         entries = list(islice(self._entries, MAX_TRANSACTION))
@@ -185,13 +251,16 @@ class Journal:
         self._unsettled.append((self._receipt, len(self._entries)))
         self._receipt = Receipt()
         self._writing = len(entries)
+        self._wait()
         try:
             await self._outbox.commit(_changes(entries, outcomes, batches))
         except Exception as error:
+            self._over |= isinstance(error, LifeOver) and self._begin_again is not None
             self._fail(error)
             self._batches = self._batches[len(batches) :]
             return False
         finally:
+            self._timer.cancel()
             self._writing = 0
         if not self.healthy:
             self.healthy = True
@@ -215,8 +284,25 @@ class Journal:
             _log.exception("events could not be committed, for a reason nobody foresaw")
         elif not told:
             _log.error("the store fails: events wait, and their senders are told so", why=str(error))
+        self._refuse()
+
+    def _late(self) -> None:
+        """Tell those who wait that nothing is sure: the store takes too long."""
+        if self.healthy:
+            _log.error("the store takes too long: events wait, and their senders are told so")
+        self.healthy = False
+        self._refuse()
+        self._wait()
+
+    def _wait(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(_PATIENCE, self._late)
+
+    def _refuse(self) -> None:
+        """Settle every receipt, also those of what came meanwhile: who waits for them has waited enough."""
         while self._unsettled:
             self._unsettled.popleft()[0].settle(committed=False)
+        receipt, self._receipt = self._receipt, Receipt()
+        receipt.settle(committed=False)
 
     @property
     def _full(self) -> bool:

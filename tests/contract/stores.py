@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Collection
-from pathlib import Path
 from typing import Any
 
+from sqlalchemy import text
+
 from rtserver.store.base import Changes, Delivery, Life, Lives, Outbox, Outcome, Steering
-from rtserver.store.database import Database
 from rtserver.store.lives import SqlLives
+from rtserver.store.opening import database_at
 from rtserver.store.outbox import SqlOutbox
 from rtserver.store.steering import SqlSteering
 
 NOW = 1_700_000_000.0
 TARGETS = ("audit", "copy")
 
-STORES = {"file": "sqlite:///{path}/outbox.db", "memory": "memory://"}
-"""Every implementation: name and URL."""
+STORES = ("file", "memory", "postgres")
+SHARED = ("file", "postgres")
+"""Every implementation, and those that several nodes may use; `place` knows their URLs."""
+
+# A life that says nothing for so long is dead, where that counts: longer than a test takes.
+LEASE = 60.0
 
 
 class Store:
     """One node's view of a database."""
 
     def __init__(self, url: str) -> None:
-        self.database = Database(url)
+        self.url = url
+        self.database = database_at(url, LEASE)
         self.outbox: Outbox = SqlOutbox(self.database)
         self.lives: Lives = SqlLives(self.database)
         self.steering: Steering = SqlSteering(self.database)
@@ -40,6 +46,9 @@ class Store:
         """Begin a life."""
         self.life = await self.lives.begin(node, targets, now, early)
         self.outbox.life = self.life.epoch
+        if self.database.shared:
+            # As if it had been there for a while: it may take others for dead.
+            await self._tell_of_life("in_touch_since")
         return self.life
 
     def delivery(self, position: int, target: str = "audit", **more: Any) -> Delivery:
@@ -82,12 +91,21 @@ class Store:
 
     async def close(self) -> None:
         """Close it, as a process does that dies: without an end of its life."""
-        lock = getattr(self.lives, "_lock", None)
+        lock = getattr(self.database.vitality, "_ours", None)
         if lock is not None and lock._file is not None:
             # The system lets go of the lock; the lock's file stays.
             lock._file.close()
             lock._file = None
+        if self.database.shared and self.database.is_open:
+            # Its time runs out.
+            await self._tell_of_life("expires_at")
         await self.database.close()
+
+    async def _tell_of_life(self, column: str) -> None:
+        async with self.database.writing() as connection:
+            await connection.execute(
+                text(f"UPDATE lives SET {column} = 1 WHERE epoch = :epoch"), {"epoch": self.life.epoch}
+            )
 
 
 @contextlib.asynccontextmanager
@@ -99,8 +117,3 @@ async def opened(url: str) -> AsyncIterator[Store]:
         yield store
     finally:
         await store.close()
-
-
-def url_of(kind: str, path: Path) -> str:
-    """The URL of an implementation's database in a directory."""
-    return STORES[kind].format(path=path)

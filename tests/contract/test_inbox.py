@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from pathlib import Path
 
 import pytest
 
 from rtserver.protocol.identifiers import Clock
 from rtserver.store.base import StoreError
-from rtserver.store.database import Database
 from rtserver.store.inbox import Inbox, Notification
 from rtserver.store.notifications import SqlInbox
+from rtserver.store.opening import database_at
+from tests.contract.conftest import Place
 from tests.unit.store.list_inbox import ListInbox
 
 NOW = 1_700_000_000.0
@@ -23,7 +23,7 @@ Opened = AbstractAsyncContextManager[Inbox]
 
 @asynccontextmanager
 async def _sql(url: str) -> AsyncIterator[Inbox]:
-    database = Database(url)
+    database = database_at(url)
     await database.open()
     yield SqlInbox(database)
     await database.close()
@@ -34,10 +34,11 @@ async def _list() -> AsyncIterator[Inbox]:
     yield ListInbox()
 
 
-INBOXES: dict[str, Callable[[Path], Opened]] = {
-    "file": lambda folder: _sql(f"sqlite:///{folder / 'inbox.db'}"),
-    "memory": lambda folder: _sql("memory://"),
-    "stand-in": lambda folder: _list(),
+INBOXES: dict[str, Callable[[Place], Opened]] = {
+    "file": lambda place: _sql(place("file")),
+    "memory": lambda place: _sql("memory://"),
+    "postgres": lambda place: _sql(place("postgres")),
+    "stand-in": lambda place: _list(),
 }
 
 
@@ -67,9 +68,9 @@ class Shelf:
 
 
 @pytest.fixture(params=list(INBOXES))
-async def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Shelf]:
+async def shelf(request: pytest.FixtureRequest, place: Place) -> AsyncIterator[Shelf]:
     """An empty inbox of every kind."""
-    async with INBOXES[request.param](tmp_path) as inbox:
+    async with INBOXES[request.param](place) as inbox:
         yield Shelf(inbox)
 
 
@@ -185,7 +186,7 @@ class TestRetention:
 
 async def test_a_store_that_is_not_open():
     """Without its store an inbox fails, with the error that everybody expects."""
-    inbox = SqlInbox(Database("memory://"))
+    inbox = SqlInbox(database_at("memory://"))
     with pytest.raises(StoreError):
         await inbox.check()
     with pytest.raises(StoreError):

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rtserver.store import database
 from rtserver.store.base import (
     SLOT_BITS,
     Batch,
@@ -20,13 +18,15 @@ from rtserver.store.base import (
     SessionRoom,
     TargetState,
 )
-from tests.contract.stores import NOW, STORES, Store, opened, url_of
+from rtserver.store.sqlite import database
+from tests.contract.conftest import Place
+from tests.contract.stores import NOW, SHARED, STORES, Store, opened
 
 
-@pytest.fixture(params=list(STORES))
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+@pytest.fixture(params=STORES)
+async def store(request: pytest.FixtureRequest, place: Place) -> AsyncIterator[Store]:
     """Every implementation, with a life."""
-    async with opened(url_of(request.param, tmp_path)) as one:
+    async with opened(place(request.param)) as one:
         await one.begin()
         yield one
 
@@ -129,11 +129,11 @@ class TestCommit:
             await store.write(100)
         assert (await store.pending())[-1] == 100
 
-    @pytest.mark.parametrize("kind", list(STORES))
-    async def test_whoever_gives_up(self, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.mark.parametrize("kind", STORES)
+    async def test_whoever_gives_up(self, kind: str, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
         """Who is stopped in the middle of anything leaves no lock behind: the next transaction goes through at once."""
         monkeypatch.setattr(database, "_BUSY", 0.5)
-        async with opened(url_of(kind, tmp_path)) as store:
+        async with opened(place(kind)) as store:
             await store.begin()
             for number in range(100):
                 stopped = [
@@ -509,8 +509,7 @@ class TestSessions:
         await store.outbox.commit(Changes(left=[SessionRoom("s9", "a")], closed=["s9"]))
         if not store.outbox.durable:
             return
-        assert store.database.path is not None
-        async with opened(f"sqlite:///{store.database.path}") as other:
+        async with opened(store.url) as other:
             await store.close()
             await other.begin()
             (lost,) = (await other.lives.take_over()).lost
@@ -528,7 +527,7 @@ class TestSessions:
             )
         )
         if store.outbox.durable:
-            async with opened(f"sqlite:///{store.database.path}") as other:
+            async with opened(store.url) as other:
                 await store.close()
                 await other.begin()
                 (lost,) = (await other.lives.take_over()).lost
@@ -538,14 +537,15 @@ class TestSessions:
 class TestDurable:
     """What survives."""
 
-    async def test_told(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("kind", STORES)
+    async def test_told(self, place: Place, kind: str) -> None:
         """A store says whether what it holds survives the process."""
-        for kind, durable in (("file", True), ("memory", False)):
-            assert Store(url_of(kind, tmp_path)).outbox.durable is durable
+        assert Store(place(kind)).outbox.durable is (kind != "memory")
 
-    async def test_reopened(self, tmp_path: Path) -> None:
-        """What is committed is there when the file is opened again, without a word of goodbye."""
-        url = url_of("file", tmp_path)
+    @pytest.mark.parametrize("kind", SHARED)
+    async def test_reopened(self, place: Place, kind: str) -> None:
+        """What is committed is there when the store is opened again, without a word of goodbye."""
+        url = place(kind)
         async with opened(url) as store:
             await store.begin()
             made = await store.write(1, 2)

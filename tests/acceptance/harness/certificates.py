@@ -35,6 +35,10 @@ class Authority:
 
     def certify(self, context: ssl.SSLContext, address: str = "127.0.0.1") -> None:
         """Let `context` show a new certificate from now on."""
+        context.load_cert_chain(self.sign(address))
+
+    def sign(self, address: str = "127.0.0.1") -> Path:
+        """A file with a new certificate and its key."""
         self._signed += 1
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, address)])
@@ -45,7 +49,7 @@ class Authority:
             key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
             + certificate.sign(self._key, SHA256()).public_bytes(Encoding.PEM)
         )
-        context.load_cert_chain(file)
+        return file
 
     def _builder(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
         now = datetime.now(UTC)

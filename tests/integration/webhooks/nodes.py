@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,9 @@ class Nobody:
     def occupancy(self, room: str) -> int:
         """Nobody."""
         return 0
+
+    def introduce(self, known: Collection[str]) -> None:
+        """There is nobody to introduce."""
 
 
 class Node:

@@ -13,7 +13,7 @@ from standardwebhooks import Webhook
 
 from rtserver.store.base import SLOT_BITS, Changes, Life, Session, SessionRoom, StoreError
 from rtserver.telemetry import log
-from rtserver.webhooks import condition, courier, feed
+from rtserver.webhooks import condition, courier, dispatcher, feed
 from rtserver.webhooks.targets import Bundling, Target
 from tests.contract.stores import Store
 from tests.integration.webhooks.nodes import SECRET, Node, eventually, running, second, states
@@ -614,14 +614,21 @@ class TestCommands:
 class TestForgotten:
     """Targets that are not in the configuration any more."""
 
-    async def test_a_warning(self, receiver: Receiver, url: str, capfd: pytest.CaptureFixture[str]) -> None:
+    async def test_a_warning(
+        self,
+        receiver: Receiver,
+        url: str,
+        capfd: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
         """What waits for such a target is warned of when the server starts: which, how many, and what to do."""
         receiver.answer = lambda request: Answer(500)
         async with running(url, target(receiver), Target("gone", receiver.url, schedule=LATER)) as node:
             node.say("a", "b")
             await node.written()
-        # It goes where it was sent when somebody in this process configured it last: that is us, now.
+        # A logger writes for ever where it wrote first, in this process perhaps for another test: this one is new.
         log.configure("info", "json", whole_process=False)
+        monkeypatch.setattr(dispatcher, "_log", log.logger("webhooks"))
         async with running(url, target(receiver)) as node:
             assert await node.store.lives.abandoned(["audit"]) == {"gone": 2}
             await until(lambda: node.dispatcher._tally.sure)

@@ -128,7 +128,7 @@ def test_settings_without_effect_are_named() -> None:
 @pytest.mark.parametrize(
     ("data", "path"),
     [
-        ({"store": {"url": "postgresql://db/x"}}, "store.url"),
+        ({"store": {"url": "postgresql://db/x?sslmode=verify_full"}}, "store.url"),
         ({"store": {"url": "sqlite://rtserver.db"}}, "store.url"),
         (
             {"webhooks": {"targets": [{"name": "a", "url": "http://a"}, {"name": "a", "url": "http://b"}]}},
@@ -148,3 +148,54 @@ def test_a_key_for_metrics_that_nobody_has() -> None:
     assert any(said.startswith("metrics.require_key") for said in told({"metrics": {"require_key": True}}))
     assert told({"metrics": {"require_key": True}, "api": {"keys": ["the-key"]}}) == []
     assert told({"metrics": {"require_key": True, "enabled": False}}) == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://ada:hush@db/x",
+        "postgres://db:5432/x?sslmode=verify-full",
+        "postgresql://a,b:6432,[::1]:5433/x?target_session_attrs=read-write&connect_timeout=3",
+        "postgresql:///x?host=/run/postgresql",
+        "postgresql://",
+        "postgresql://db/x?sslrootcert=system&sslmode=verify-full&channel_binding=prefer",
+    ],
+)
+def test_urls_of_postgresql(url: str) -> None:
+    """What libpq's users write is taken."""
+    assert not problems(load({"store": {"url": url}}))
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("postgresql://ada:hush@db/x?sslmode=verify_full", "did you mean verify-full?"),
+        ("postgresql://ada:hush@db/x?sslmode=yes", "sslmode must be disable"),
+        ("postgresql://ada:hush@db/x?sslrootcert=/nowhere/ca.pem", "/nowhere/ca.pem is not a file"),
+        ("postgresql://ada:hush@db/x?connect_timeout=soon", "connect_timeout must be a number"),
+        ("postgresql://ada:hush@db/x?channel_binding=require", "channel_binding=require is not available"),
+        ("postgresql://ada:hush@db:port/x", "a port that is no number"),
+        ("postgresql://ada:hush:x@db@db:hush/x", "a port that is no number"),
+        ("postgresql://ada:hush@db/x?sslmode", "is no URL"),
+        ("postgresql://[ada:hush@db/x", "is no URL"),
+    ],
+)
+def test_urls_that_are_none(url: str, says: str) -> None:
+    """What cannot be meant is said, without the password."""
+    with pytest.raises(ConfigError) as caught:
+        create = load({"store": {"url": url}})
+        raise ConfigError(problems(create))
+    (problem,) = caught.value.problems
+    assert problem.path == "store.url"
+    assert says in str(problem)
+    assert "hush" not in str(problem)
+
+
+def test_without_its_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has PostgreSQL in the configuration, and not its driver, is told what to install."""
+    monkeypatch.setattr("rtserver.config.check_postgres.find_spec", lambda name: None)
+    with pytest.raises(ConfigError) as caught:
+        load({"store": {"url": "postgresql://db/x"}})
+    (problem,) = caught.value.problems
+    assert str(problem).startswith("store.url: needs the Python package asyncpg")
+    assert 'pip install "rtserver[postgres]"' in str(problem)

@@ -35,6 +35,8 @@ def done(coroutine: Coroutine[Any, Any, T]) -> T:
 class ListRevocations:
     """Keeps what was revoked, without waiting."""
 
+    shared = False
+
     def __init__(self) -> None:
         self.kept: list[Revoked] = []
 
@@ -42,9 +44,9 @@ class ListRevocations:
         """Keep it."""
         self.kept.append(rule)
 
-    async def load(self) -> list[Revoked]:
-        """All of it."""
-        return self.kept
+    async def load(self, after: int = -1) -> tuple[list[Revoked], int]:
+        """What came after that."""
+        return self.kept[after + 1 :], len(self.kept) - 1
 
 
 class RecordingLane:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from rtserver.store.checkpoints import Checkpoints
+from rtserver.store.sqlite.checkpoints import Checkpoints
 
 LONG = 200_000
 ROW = b"x" * 2000

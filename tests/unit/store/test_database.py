@@ -13,10 +13,13 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from rtserver.store import database as module
-from rtserver.store.base import StoreError
-from rtserver.store.database import Database, Unusable
+from rtserver.store.base import Revoked, StoreError
+from rtserver.store.database import Unusable
 from rtserver.store.migrations import NEWEST
+from rtserver.store.notifications import SqlInbox
+from rtserver.store.opening import database_at
+from rtserver.store.revocations import SqlRevocations
+from rtserver.store.sqlite import database as module
 from tests.contract.stores import Store, opened
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -161,7 +164,7 @@ class TestVersions:
         connection.commit()
         connection.close()
         with pytest.raises(Unusable, match=f"version {NEWEST + 1}"):
-            await Database(url(path)).open()
+            await database_at(url(path)).open()
         assert aside(path) == []
         connection = sqlite3.connect(path)
         assert connection.execute("SELECT count(*) FROM deliveries").fetchone() == (3,)
@@ -239,11 +242,11 @@ class TestBroken:
     async def test_commands_move_nothing(self, path: Path) -> None:
         """A command that looks at a broken file says so, and leaves it there; where there is none it makes none."""
         with pytest.raises(StoreError, match="no database"):
-            await Database(url(path)).look()
+            await database_at(url(path)).look()
         assert not path.exists()  # noqa: ASYNC240
         path.write_bytes(b"garbage" * 1000)  # noqa: ASYNC240
         with pytest.raises(StoreError):
-            await Database(url(path)).look()
+            await database_at(url(path)).look()
         assert path.read_bytes() == b"garbage" * 1000  # noqa: ASYNC240
         assert aside(path) == []
 
@@ -255,7 +258,7 @@ class TestUnreachable:
     async def test_no_place(self, tmp_path: Path, where: str) -> None:
         """A file that cannot be made is a StoreError that names it, and is no reason to move anything."""
         (tmp_path / "file").write_text("a file, no directory")
-        database = Database(url(tmp_path / where))
+        database = database_at(url(tmp_path / where))
         with pytest.raises(StoreError, match=str(tmp_path)) as caught:
             await database.open()
         await ended()
@@ -287,6 +290,22 @@ class TestUnreachable:
             await store.write(3)
             assert await store.pending() == [1, 3]
 
+    async def test_moved_away(self, path: Path, tmp_path: Path) -> None:
+        """Once the file is no longer where it was, nobody writes to it, and each who wants to is told so."""
+        async with opened(url(path)) as store:
+            await works(store)
+            path.rename(tmp_path / "elsewhere")  # noqa: ASYNC240
+            rule = Revoked("ada", None, 1.0, 1.0)
+            for change in (
+                store.write(2),
+                store.steering.enable("audit"),
+                store.lives.seen(0.0),
+                SqlRevocations(store.database).keep(rule),
+                SqlInbox(store.database).check(),
+            ):
+                with pytest.raises(StoreError, match="moved or deleted"):
+                    await change
+
     async def test_it_waits_for_a_short_one(self, path: Path) -> None:
         """Another program's short transaction is waited for."""
         async with opened(url(path)) as store:
@@ -310,7 +329,7 @@ class TestUnreachable:
         monkeypatch.setattr(module, "_BUSY", 0.1)
         await filled(path, 3)
         with held(path), pytest.raises(StoreError):
-            await Database(url(path)).open()
+            await database_at(url(path)).open()
         assert aside(path) == []
         async with opened(url(path)) as store:
             assert len(await store.all()) == 3

@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
-from rtserver.store.database import Database, Unusable
+from rtserver.store.base import Revoked
+from rtserver.store.database import Unusable
 from rtserver.store.migrations import NEWEST
+from rtserver.store.opening import database_at
+from rtserver.store.revocations import SqlRevocations
 
 
 def _schema(path: Path) -> list[tuple[Any, ...]]:
@@ -21,7 +24,7 @@ def _schema(path: Path) -> list[tuple[Any, ...]]:
 
 
 async def _made(path: Path) -> Path:
-    database = Database(f"sqlite:///{path}")
+    database = database_at(f"sqlite:///{path}")
     await database.open()
     await database.close()
     return path
@@ -53,6 +56,35 @@ async def test_an_older_version(tmp_path: Path, version: int, later: list[str]):
     connection = sqlite3.connect(path)
     assert connection.execute("SELECT version FROM rtserver_schema").fetchall() == [(NEWEST,)]
     assert connection.execute("SELECT name, revision FROM targets").fetchall() == [("audit", 7)]
+    connection.close()
+
+
+async def test_what_was_in_version_4(tmp_path: Path):
+    """The lives and revocations of a database that one machine had for itself are still there."""
+    path = await _made(tmp_path / "old.db")
+    _change(
+        path,
+        "DROP TABLE lives",
+        "CREATE TABLE lives (epoch BIGINT NOT NULL, slot INTEGER NOT NULL, node TEXT NOT NULL,"
+        " seen_at FLOAT NOT NULL, PRIMARY KEY (epoch))",
+        "INSERT INTO lives VALUES (7, 1, 'one', 5.0)",
+        "DROP TABLE revocations",
+        'CREATE TABLE revocations ("user" TEXT NOT NULL, jti TEXT NOT NULL, issued_before FLOAT NOT NULL,'
+        ' recorded_at FLOAT NOT NULL, PRIMARY KEY ("user", jti))',
+        "INSERT INTO revocations VALUES ('ada', '', 3.0, 4.0)",
+        "UPDATE rtserver_schema SET version = 4",
+    )
+    await _made(path)
+    assert _schema(path) == _schema(await _made(tmp_path / "new.db"))
+    database = database_at(f"sqlite:///{path}")
+    await database.open()
+    rules, last = await SqlRevocations(database).load()
+    await database.close()
+    assert (rules, last) == ([Revoked("ada", None, 3.0, 4.0)], 0)
+    connection = sqlite3.connect(path)
+    assert connection.execute("SELECT epoch, slot, node, seen_at FROM lives").fetchall() == [
+        (7, 1, "one", 5.0)
+    ]
     connection.close()
 
 

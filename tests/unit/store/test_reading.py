@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from rtserver.store.database import Database
+from rtserver.store.opening import database_at
 
 KINDS: dict[str, Callable[[Path], str]] = {
     "file": lambda folder: f"sqlite:///{folder / 'some.db'}",
@@ -25,7 +26,7 @@ async def _names(database: Database) -> list[str]:
 @pytest.mark.parametrize("kind", list(KINDS))
 async def test_reading_while_another_writes(kind: str, tmp_path: Path):
     """Who reads while a transaction is open sees all of it or nothing, and undoes nothing of it."""
-    database = Database(KINDS[kind](tmp_path))
+    database = database_at(KINDS[kind](tmp_path))
     await database.open()
     async with database.writing() as connection:
         await connection.execute(text("INSERT INTO targets (name, revision) VALUES ('a', 1)"))

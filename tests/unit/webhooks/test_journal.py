@@ -10,9 +10,18 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from rtserver.store.base import Batch, Changes, Delivery, Outcome, Session, SessionRoom
+from rtserver.store.base import (
+    Batch,
+    Changes,
+    Delivery,
+    LifeOver,
+    Outcome,
+    Session,
+    SessionRoom,
+    StoreError,
+)
 from rtserver.webhooks import journal as module
-from rtserver.webhooks.journal import Effect, Journal, Receipt
+from rtserver.webhooks.journal import Effect, Entry, Journal, Receipt, Renewal
 from tests.unit.webhooks.deliveries import NOW, delivery
 from tests.unit.webhooks.ledger import Ledger
 
@@ -393,6 +402,94 @@ class TestAFailingStore:
         desk.ledger.broken = False
         await within(desk.journal.flush())
         assert not desk.journal.congested
+
+
+class TestASlowStore:
+    """A commit that takes longer than anybody waits."""
+
+    async def test_who_waits_is_told(self, running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Who waits for it, or for the one behind it, is told that nothing is sure; it goes on, and is written once."""
+        monkeypatch.setattr(module, "_PATIENCE", 0.01)
+        desk = running()
+        async with desk.busy():
+            assert not await known(desk.write(1))
+            assert not desk.journal.healthy
+            assert not await known(desk.write(2))
+        await within(desk.journal.flush())
+        assert desk.ledger.positions == [[0], [1, 2]]
+        assert desk.journal.healthy
+
+
+class TestALifeThatIsOver:
+    """Others took this node for dead."""
+
+    async def test_another_one(self, running: Running) -> None:
+        """What is queued is written in the new life, as it says, and only then comes what it does afterwards."""
+        order: list[str] = []
+
+        async def begin(queued: list[Entry]) -> Renewal:
+            order.append(f"begins with {len(queued)}")
+            desk.ledger.broken = False
+            return Renewal(
+                lambda entry: None if entry.deliveries[0].position == 2 else entry,
+                lambda: order.append("then"),
+            )
+
+        desk = running(begin_again=begin)
+        desk.ledger.error = LifeOver("over")
+        desk.ledger.broken = True
+        assert not await known(desk.write(1))
+        desk.write(2)
+        desk.write(3)
+        await within(desk.journal.flush())
+        assert [one for some in desk.ledger.positions for one in some] == [1, 3]
+        assert order[0].startswith("begins with")
+        assert order[1:] == ["then"]
+
+    async def test_renumbered(self, running: Running) -> None:
+        """What is queued may get other numbers, and keeps its order; what is being written keeps its own."""
+        desk = running()
+        async with desk.busy():
+            desk.write(1)
+            desk.journal.renumber(lambda one: one._replace(position=one.position + 100))
+        await within(desk.journal.flush())
+        assert desk.ledger.positions == [[0], [1]]
+        desk.write(2)
+        desk.write(3)
+        desk.journal.renumber(lambda one: one._replace(position=one.position + 100))
+        await within(desk.journal.flush())
+        assert desk.told == [0, 1, 102, 103]
+
+    async def test_what_became_of_attempts(self, running: Running) -> None:
+        """What was delivered stays so; other outcomes are for who looks after the deliveries by now."""
+
+        async def begin(queued: list[Entry]) -> Renewal:
+            return Renewal(lambda entry: entry, lambda: None)
+
+        desk = running(begin_again=begin)
+        desk.journal.end_life()
+        desk.journal.record(outcome(1))
+        desk.journal.record(outcome(2)._replace(state="pending"))
+        desk.journal.record(outcome(3)._replace(state="dead"))
+        await within(desk.journal.flush())
+        assert [one.positions for some in desk.ledger.commits for one in some.outcomes] == [(1,)]
+
+    async def test_beginning_fails(self, running: Running) -> None:
+        """When no new life can begin now it is tried again, and nothing is lost meanwhile."""
+        tries = 0
+
+        async def begin(queued: list[Entry]) -> Renewal:
+            nonlocal tries
+            tries += 1
+            if tries < 3:
+                raise StoreError("not now")
+            return Renewal(lambda entry: entry, lambda: None)
+
+        desk = running(begin_again=begin)
+        desk.journal.end_life()
+        desk.write(1)
+        await until(lambda: desk.told == [1])
+        assert tries == 3
 
 
 class TestFlush:

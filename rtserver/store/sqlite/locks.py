@@ -8,8 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import IO
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from rtserver.store.base import StoreError
 
 if sys.platform == "win32":
     import msvcrt
@@ -58,3 +63,43 @@ class LifeLock:
         free = self.take()
         self.release()
         return not free
+
+
+class LifeLocks:
+    """The locks of all lives of one file. See `Vitality`."""
+
+    def __init__(self, database: Path) -> None:
+        self._database = database
+        self._ours: LifeLock | None = None
+
+    async def alone(self, connection: AsyncConnection) -> None:
+        """See `Vitality.alone`. SQLite has one writer at a time."""
+
+    async def show(self, connection: AsyncConnection, epoch: int) -> None:
+        """See `Vitality.show`."""
+        lock = LifeLock(self._database, epoch)
+        if not lock.take():
+            raise StoreError(f"{lock.path}: somebody else holds the lock")
+        self._ours = lock
+
+    async def renew(self, connection: AsyncConnection, epoch: int) -> None:
+        """See `Vitality.renew`. A lock needs none."""
+
+    async def dead(self, connection: AsyncConnection, others: Collection[int]) -> set[int]:
+        """See `Vitality.dead`."""
+        return set(others) - await self.alive(connection, others)
+
+    async def alive(self, connection: AsyncConnection, others: Collection[int]) -> set[int]:
+        """See `Vitality.alive`."""
+        return {epoch for epoch in others if LifeLock(self._database, epoch).is_held()}
+
+    def bury(self, epoch: int) -> None:
+        """See `Vitality.bury`."""
+        with contextlib.suppress(OSError):
+            LifeLock(self._database, epoch).path.unlink(missing_ok=True)
+
+    def rest(self) -> None:
+        """See `Vitality.rest`."""
+        if self._ours is not None:
+            self._ours.release()
+            self._ours = None

@@ -15,7 +15,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
-from rtserver.store.checkpoints import Checkpoints
+from rtserver.store.sqlite.checkpoints import Checkpoints
 
 Statement = tuple[str, tuple[Any, ...]]
 """SQL with ``?`` for values, and the values."""
