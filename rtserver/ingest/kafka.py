@@ -51,6 +51,8 @@ class KafkaReader(ConsumerRebalanceListener):  # type: ignore[misc]
         self._letters: DeadLetters | None = None
         self._busy = asyncio.Lock()
         self._heard = self._committed = 0.0
+        # How often partitions were taken from us.
+        self._rebalances = 0
 
     async def open(self) -> None:
         """Join the group."""
@@ -84,7 +86,7 @@ class KafkaReader(ConsumerRebalanceListener):  # type: ignore[misc]
         """Publish them, put the bad ones aside, and commit now and then."""
         async with self._busy:
             # While it waited for the lock, partitions may have gone to others.
-            assigned = self._consumer.assignment()
+            assigned, rebalances = self._consumer.assignment(), self._rebalances
             records = [record for at, part in batch.items() if at in assigned for record in part]
             new = [r for r in records if self._replays.is_new(_partition(r), r.offset)]
             self._ledger.repeated(len(records) - len(new))
@@ -93,7 +95,8 @@ class KafkaReader(ConsumerRebalanceListener):  # type: ignore[misc]
             await asyncio.gather(*(self._put_aside(record, why) for record, why in bad))
             for at, part in batch.items():
                 if at in assigned:
-                    self._replays.publish(at, part[-1].offset + 1)
+                    # One that went in the meantime may be back already, and further than this.
+                    self._replays.publish(at, part[-1].offset + 1, ours=rebalances == self._rebalances)
             if time.monotonic() - self._committed >= _COMMIT:
                 with _failing():
                     await self._commit()
@@ -118,6 +121,7 @@ class KafkaReader(ConsumerRebalanceListener):  # type: ignore[misc]
         except (TimeoutError, KafkaError) as error:
             _log.warning("partitions go before their offsets were committed", why=repr(error))
         finally:
+            self._rebalances += 1
             self._replays.lose(revoked)
 
     async def on_partitions_assigned(self, assigned: Any) -> None:

@@ -23,9 +23,11 @@ class Replays(Generic[P]):
         """Tell whether a record is not known to be published."""
         return offset >= self._published.get(partition, 0)
 
-    def publish(self, partition: P, following: int) -> None:
-        """Note that all before the offset *following* is published, and to be committed."""
-        self._published[partition] = self._due[partition] = following
+    def publish(self, partition: P, following: int, *, ours: bool = True) -> None:
+        """Note that all before the offset *following* is published, and to be committed if the partition is *ours*."""
+        self._published[partition] = following
+        if ours:
+            self._due[partition] = following
 
     def due(self, assigned: Iterable[P]) -> dict[P, int]:
         """Return what is to be committed of the partitions that are ours."""

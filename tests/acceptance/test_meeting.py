@@ -7,8 +7,10 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import httpx
+
 from .harness.kafka import Kafka
-from .harness.node_client import Node
+from .harness.node_client import Node, until
 from .harness.postgres import execute
 from .harness.server import Server
 from .harness.shapes import check_event, unique
@@ -38,6 +40,13 @@ async def test_they_meet_in_one_room(kafka: Kafka, database: str, serve: Callabl
             }
         }
     )
+
+    async def states() -> list[str]:
+        async with httpx.AsyncClient(base_url=server.url, trust_env=False) as http:
+            return [source["state"] for source in (await http.get("/readyz")).json()["sources"]]
+
+    # What is notified before somebody listens is lost.
+    await until(states, lambda found: found == ["up"] * 3)
     room = unique("meeting")
     ann, bob = await node.member(server.url, room, "ann"), await node.member(server.url, room, "bob")
 

@@ -64,6 +64,9 @@ class TestReplays:
         replays.publish("p", 9)
         assert replays.due(["q"]) == {}
         assert replays.due(["p"]) == {"p": 9}
+        replays.publish("p", 12, ours=False)
+        assert not replays.is_new("p", 11)
+        assert replays.due(["p"]) == {"p": 9}
         replays.lose_all()
         assert replays.due(["p"]) == {}
 
