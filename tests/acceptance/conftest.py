@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from .harness import postgres as postgresql
 from .harness.kafka import Kafka
 from .harness.node_client import TRANSPORTS, Driver, Node, missing
 from .harness.receiver import Receiver, Receivers
@@ -55,25 +54,6 @@ def kafka() -> Iterator[Kafka]:
     kafka = Kafka()
     yield kafka
     kafka.close()
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[postgresql.Postgres]:
-    """The one PostgreSQL server of this process."""
-    programs = postgresql.programs()
-    if programs is None:
-        if os.environ.get("CI", "").lower() in ("1", "true", "yes"):
-            pytest.fail(postgresql.MISSING, pytrace=False)
-        pytest.skip(postgresql.MISSING)
-    server = postgresql.Postgres(programs)
-    yield server
-    server.close()
-
-
-@pytest.fixture
-def database(postgres: postgresql.Postgres) -> str:
-    """The dsn of a fresh database; its server runs, whatever the last test did to it."""
-    return postgres.database()
 
 
 @pytest.fixture(scope="module")
