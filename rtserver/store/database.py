@@ -37,7 +37,7 @@ _BUSY = 5.0
 _STEP = 0.005
 # Files up to this size are read through on start, which takes a fraction of a second.
 _CHECKED = 64_000_000
-# The writer has its checkpoints beside it (checkpoints.py), after 32 MB. The other connections make one only when those
+# The writer has its checkpoints beside it (checkpoints.py), after 8 MB. The other connections make one only when those
 # do not come: one waits for the disk, and with it the transaction that set it off.
 _PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "temp_store=MEMORY", "wal_autocheckpoint=16000")
 
@@ -180,6 +180,8 @@ class Database:
                     await connection.run_sync(_check)
                 await connection.run_sync(migrate)
                 openings = await connection.run_sync(_count) if counted else None
+            if counted and self.path is not None:
+                await _checkpoint(engine)
         except BaseException as error:
             await engine.dispose()
             if isinstance(error, TooNew):
@@ -267,6 +269,14 @@ def _engine(path: Path | None, memory: str) -> AsyncEngine:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+async def _checkpoint(engine: AsyncEngine) -> None:
+    """Copy into the file what a server that was killed left in the log; on a full disk that is for later."""
+    with contextlib.suppress(DBAPIError):
+        async with engine.connect() as connection:
+            await connection.execution_options(rtserver_reading=True)
+            await connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
 
 
 def _unused(path: Path) -> Path:
