@@ -175,10 +175,7 @@ class Courier:
             return
         target, now, wall = self.target, _now(), time.time()
         verdict = retry.judge(answer)
-        parcel.attempts += 1
-        step = retry.after(
-            verdict, parcel.attempts, target.schedule, target.jitter, answer.retry_after, random.random()
-        )
+        step = self._step(parcel, answer, verdict, wall)
         self._journal.record(
             Outcome(
                 parcel.positions,
@@ -206,6 +203,16 @@ class Courier:
         if verdict.disables:
             target.disabled = retry.TARGET_DISABLED
             self._begin(self._bury())
+
+    def _step(self, parcel: Parcel, answer: retry.Answer, verdict: retry.Verdict, wall: float) -> retry.Step:
+        """Count the attempt if it counts; return what comes next."""
+        schedule, jitter, chance = self.target.schedule, self.target.jitter, random.random()
+        age = wall - parcel.entries[0].delivery.created_at
+        step = retry.put_off(answer, parcel.attempts, schedule, jitter, age, chance)
+        if step is None:
+            parcel.attempts += 1
+            step = retry.after(verdict, parcel.attempts, schedule, jitter, answer.retry_after, chance)
+        return step
 
     def _complain(self, parcel: Parcel, verdict: retry.Verdict, step: retry.Step) -> None:
         # One that fails all the time has been complained about.

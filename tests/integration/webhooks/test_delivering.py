@@ -443,6 +443,19 @@ class TestPauses:
             assert due > asyncio.get_running_loop().time() + 2000
         assert len(receiver.requests) == 1
 
+    async def test_maintenance(self, receiver: Receiver, url: str) -> None:
+        """Deliveries outlive any number of pauses that a target asks for, those that were in flight included."""
+
+        def answer(request: Request) -> Answer:
+            return Answer(503, {"Retry-After": "0"}) if len(receiver.requests) <= 30 else OK
+
+        receiver.answer = answer
+        async with running(url, target(receiver, concurrency=4, schedule=(0.001, 0.001))) as node:
+            node.say("a", "b", "c", "d")
+            await receiver.heard(4)
+            await node.stop()
+        assert await states(url) == [("delivered", None)] * 4
+
     async def test_the_last_attempt_pauses_too(self, receiver: Receiver, url: str) -> None:
         """429 is heeded also when the delivery it answers is dead: the others are not burnt one after the other."""
         receiver.answer = lambda request: Answer(429)
