@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -81,22 +81,23 @@ def show(delivery_id: str, config: Path, as_json: bool) -> None:
 
 @webhooks.command()
 @click.argument("ids", metavar="[ID]...", nargs=-1)
-@click.option("--dead", is_flag=True, help="All that are dead.")
+@click.option("--dead", is_flag=True, help="All that are dead, to targets that are configured.")
 @click.option("--target", help="With --dead: only those to this target.")
 @_common
 def retry(ids: tuple[str, ...], dead: bool, target: str | None, config: Path, as_json: bool) -> None:
     """Deliver again, with a fresh schedule: dead, waiting or delivered ones."""
-    if dead == bool(ids):
+    if dead and ids:
+        raise click.UsageError("name deliveries or give --dead, not both")
+    if not dead and not ids:
         raise click.UsageError("name deliveries, or give --dead")
     if target is not None and not dead:
         raise click.UsageError("--target goes with --dead")
     settings = configured(config)
     if dead:
-        count = _steer(settings, lambda steering: steering.retry_dead(target, time.time()))
-        if not count:
-            _check_target(settings, target)
+        count = _retry_dead(settings, target)
     else:
         found = _find(settings, ids)
+        _check_taken(settings, {delivery.target for delivery in found})
         count = _steer(settings, lambda steering: steering.retry(found, time.time()))
         target = None
     _tell(as_json, "retried", count)
@@ -129,6 +130,31 @@ def enable(target: str, config: Path, as_json: bool) -> None:
         _print_json({"target": target, "was_disabled": was_disabled})
     else:
         click.echo(f"{target} is enabled" if was_disabled else f"{target} was not disabled")
+
+
+def _retry_dead(settings: Config, target: str | None) -> int:
+    """Retry what is dead, of targets that are configured: nobody delivers to others, and it would wait for ever."""
+    names = [known.name for known in settings.webhooks.targets]
+    if target is not None and target not in names:
+        if _steer(settings, lambda steering: steering.listed("dead", target, 1)):
+            _check_taken(settings, {target})
+        _check_target(settings, target)
+
+    async def retry_all(steering: Steering) -> int:
+        now = time.time()
+        return sum([await steering.retry_dead(name, now) for name in names if target in (None, name)])
+
+    return _steer(settings, retry_all)
+
+
+def _check_taken(settings: Config, targets: Collection[str]) -> None:
+    """Refuse to deliver to a target that no server delivers to."""
+    gone = sorted(set(targets) - {known.name for known in settings.webhooks.targets})
+    if gone:
+        raise click.ClickException(
+            f"nobody delivers to {', '.join(gone)}, which the configuration does not have: put it back, or forget"
+            " what it was to get with `rtserver webhooks drop`"
+        )
 
 
 def _find(settings: Config, ids: Sequence[str]) -> list[Delivery]:

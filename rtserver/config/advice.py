@@ -3,6 +3,7 @@
 from base64 import b64decode
 from collections.abc import Iterator
 
+from rtserver.config.check_sqlite import sqlite_advice
 from rtserver.config.explain import nearest
 from rtserver.config.schema import Config
 
@@ -30,6 +31,7 @@ def advice(config: Config) -> Iterator[str]:
     hooks = config.auth.hooks
     if (hooks.connect or hooks.join or hooks.publish) and not hooks.secrets:
         yield "auth.hooks.secrets: is empty, so the backend cannot know who asks"
+    yield from sqlite_advice("store.url", config.store.url)
     yield from _unreachable(config)
     yield from _closed_to_all(config)
     yield from _misspelt_events(config)

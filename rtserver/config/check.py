@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from rtserver.config.check_auth import jwt_problems
 from rtserver.config.check_ingest import ingest_problems
 from rtserver.config.check_postgres import postgres_problems
+from rtserver.config.check_sqlite import sqlite_problems
 from rtserver.config.problem import Problem, below
 from rtserver.config.schema import Config
 
@@ -48,6 +49,8 @@ def _store(config: Config) -> Iterator[Problem]:
         yield from postgres_problems("store.url", config.store.url)
     elif config.store.url.startswith("sqlite:") and not config.store.url.startswith("sqlite:///"):
         yield Problem("store.url", "needs three slashes before the file", "for example sqlite:///rtserver.db")
+    else:
+        yield from sqlite_problems("store.url", config.store.url)
 
 
 def _metrics(config: Config) -> Iterator[Problem]:

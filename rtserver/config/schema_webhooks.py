@@ -20,6 +20,7 @@ from rtserver.config.types import (
     TargetName,
     Text,
 )
+from rtserver.config.units import at_most
 from rtserver.config.values import listed, number
 
 EVENT_TYPES = (
@@ -54,15 +55,24 @@ class Batch(Section):
 
     max_events: Count = 100
     """Most events in one POST."""
-    max_wait: Duration = 0.05
-    """Longest time an event waits for others."""
+    max_wait: Annotated[Duration, AfterValidator(at_most(60.0))] = 0.05
+    """Longest time an event waits for others, at most 1m."""
 
 
 class Retry(Section):
     """When a delivery that failed is tried again."""
 
-    schedule: tuple[Duration, ...] = (1.0, 5.0, 30.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0)
-    """Waiting times between the attempts; after the last the delivery is dead."""
+    schedule: tuple[Annotated[Duration, AfterValidator(at_most(30 * 86400.0))], ...] = (
+        1.0,
+        5.0,
+        30.0,
+        300.0,
+        1800.0,
+        7200.0,
+        18000.0,
+        36000.0,
+    )
+    """Waiting times between the attempts, each at most 30d; after the last the delivery is dead."""
     jitter: Annotated[float, BeforeValidator(number), Field(ge=0, le=1)] = 0.1
     """Random share added to or taken from each waiting time, 0 to 1."""
 
@@ -84,8 +94,8 @@ class Target(Section):
     """Patterns of the rooms it wants, for events that have a room."""
     batch: Batch | None = None
     """Batching; null sends one event per POST."""
-    timeout: PositiveDuration = 10.0
-    """Longest time one attempt may take."""
+    timeout: Annotated[PositiveDuration, AfterValidator(at_most(600.0))] = 10.0
+    """Longest time one attempt may take, at most 10m."""
     concurrency: Count = 4
     """Requests at the same time."""
     retry: Retry = Retry()

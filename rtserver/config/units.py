@@ -8,6 +8,7 @@ operator.
 
 import math
 import re
+from collections.abc import Callable
 
 _NUMBER = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", re.ASCII)
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "": 1}
@@ -23,6 +24,17 @@ def parse_duration(value: object) -> float:
     seconds = _scaled(value, _SECONDS, _DURATION_HELP)
     # 0.25 reads better than 0.250000000000000001; nothing here needs less than a microsecond.
     return round(seconds, 6)
+
+
+def at_most(longest: float) -> Callable[[float], float]:
+    """Make a check for durations up to *longest* seconds."""
+
+    def check(seconds: float) -> float:
+        if seconds > longest:
+            raise ValueError(f"must be at most {format_duration(longest)}")
+        return seconds
+
+    return check
 
 
 def parse_size(value: object) -> int:

@@ -9,7 +9,7 @@ import binascii
 import re
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import SecretStr
 
@@ -68,16 +68,28 @@ def filled_secret(value: SecretStr) -> SecretStr:
 
 def http_url(value: str) -> str:
     """Accept a URL of http or https that has a host."""
+    if not value.lower().startswith(("http://", "https://")):
+        raise ValueError("must be a URL that starts with http:// or https://")
+    if any(c.isspace() or not c.isprintable() for c in value):
+        raise ValueError("must not have spaces or invisible characters in it (%20 is a space)")
     try:
         parts = urlsplit(value)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
-        usable = False
-    if not usable or any(c.isspace() or not c.isprintable() for c in value):
-        raise ValueError("must be a URL that starts with http:// or https://")
+        raise ValueError("must have brackets around an IPv6 address: http://[::1]:8000/") from None
+    if not parts.hostname:
+        raise ValueError("must have a host behind the ://, such as http://example.com/")
+    if not _port_is_one(parts):
+        raise ValueError("must have a port from 1 to 65535, or none")
     if parts.fragment:
         raise ValueError("must not have a fragment (the part after #)")
     return value
+
+
+def _port_is_one(parts: SplitResult) -> bool:
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False
 
 
 def url_with(schemes: tuple[str, ...], examples: str) -> Callable[[str], str]:

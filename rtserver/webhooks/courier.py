@@ -13,6 +13,7 @@ from rtserver.store.base import Batch, Delivery, Outbox, Outcome, StoreError
 from rtserver.telemetry.log import logger
 from rtserver.webhooks import condition, retry
 from rtserver.webhooks.backlog import Backlog, Parcel
+from rtserver.webhooks.complaints import Complaints
 from rtserver.webhooks.condition import Condition
 from rtserver.webhooks.events import batch_body
 from rtserver.webhooks.feed import Feed
@@ -45,6 +46,7 @@ class Courier:
         self._backlog = Backlog(target.bundling, MAX_ENTRIES, MAX_BYTES)
         self._feed = Feed(target, self._backlog, outbox, journal)
         self._condition = Condition(target.concurrency)
+        self._complaints = Complaints()
         self._wake = asyncio.Event()
         self._attempts: set[asyncio.Task[None]] = set()
 
@@ -180,10 +182,7 @@ class Courier:
             return
         target, now, wall = self.target, _now(), time.time()
         verdict = retry.judge(answer)
-        parcel.attempts += 1
-        step = retry.after(
-            verdict, parcel.attempts, target.schedule, target.jitter, answer.retry_after, random.random()
-        )
+        step = self._step(parcel, answer, verdict, wall)
         self._journal.record(
             Outcome(
                 parcel.positions,
@@ -203,19 +202,32 @@ class Courier:
         else:
             self._backlog.done(parcel, now)
         if verdict.accepted:
-            if self._condition.succeeded():
-                _log.info("webhook target works again", target=target.name)
+            self._condition.succeeded()
+            told = self._complaints.succeeded()
+            if told is not None:
+                _log.info("webhook target works again", target=target.name, failed_since=told.attempts)
             return
-        self._complain(parcel, verdict, step)
+        self._complain(parcel, verdict, step, now)
         self._condition.failed(verdict, answer.retry_after, step.wait, now)
         if verdict.disables:
             target.disabled = retry.TARGET_DISABLED
             self._begin(self._obey())
 
-    def _complain(self, parcel: Parcel, verdict: retry.Verdict, step: retry.Step) -> None:
-        # One that fails all the time has been complained about.
-        level = _log.debug if self._condition.ailing and step.state == "pending" else _log.warning
-        level(
+    def _step(self, parcel: Parcel, answer: retry.Answer, verdict: retry.Verdict, wall: float) -> retry.Step:
+        """Count the attempt if it counts; return what comes next."""
+        schedule, jitter, chance = self.target.schedule, self.target.jitter, random.random()
+        age = wall - parcel.entries[0].delivery.created_at
+        step = retry.put_off(answer, parcel.attempts, schedule, jitter, age, chance)
+        if step is None:
+            parcel.attempts += 1
+            step = retry.after(verdict, parcel.attempts, schedule, jitter, answer.retry_after, chance)
+        return step
+
+    def _complain(self, parcel: Parcel, verdict: retry.Verdict, step: retry.Step, now: float) -> None:
+        due = self._complaints.failed(len(parcel.entries) if step.state == "dead" else 0, now)
+        if due is None:
+            return
+        _log.warning(
             "webhook not delivered",
             target=self.target.name,
             why=verdict.error,
@@ -223,6 +235,9 @@ class Courier:
             events=len(parcel.entries),
             state=step.state,
             retry_in_s=round(step.wait, 3) if step.state == "pending" else None,
+            # Of all deliveries to the target, this one included.
+            failed_since=due.attempts,
+            dead_since=due.dead,
         )
 
     async def _obey(self) -> None:

@@ -31,7 +31,7 @@ _log = logger("webhooks")
 # How long after a failed commit the next is tried, at first and at most, in seconds.
 _BACK_OFF = 0.1, 1.0
 # After how long those who wait for a commit are told that it is not sure, in seconds. It goes on.
-_PATIENCE = 2.0
+_PATIENCE = 1.0
 # How many attempts' outcomes may wait for a store that fails before no more attempts are made.
 MAX_OUTCOMES = 10_000
 # How many events one transaction takes, and how many bytes of them may wait besides their number.
@@ -64,6 +64,8 @@ class Receipt:
 
 
 DROPPED = Receipt(committed=False)
+UNSURE = Receipt(committed=False)
+"""Of what is queued for a store that fails: it may be written later, and nobody should wait for that."""
 
 
 class Effect(NamedTuple):
@@ -156,14 +158,19 @@ class Journal:
         return len(self._entries)
 
     def write(self, deliveries: tuple[Delivery, ...], effect: Effect | None = None) -> Receipt:
-        """Queue an event's deliveries; return the receipt that they share with others of the same transaction."""
+        """Queue an event's deliveries; return the receipt that they share with others of the same transaction.
+
+        While the store fails the receipt says no at once: the event waits, its sender does not.
+        """
         if self._full and not self._make_room():
             return DROPPED
+        # The first after nothing was left to try is what the store is tried with.
+        hopeful = self.healthy or not self.busy
         entry = Entry(deliveries, effect)
         self._entries.append(entry)
         self._bytes += entry.size
         self._wake.set()
-        return self._receipt
+        return self._receipt if hopeful else UNSURE
 
     def record(self, outcome: Outcome) -> None:
         """Queue what became of an attempt."""
@@ -287,7 +294,7 @@ class Journal:
         self._refuse()
 
     def _late(self) -> None:
-        """Tell those who wait that nothing is sure: the store takes too long."""
+        """Tell those who wait that nothing is sure: the store takes too long, as when another holds its lock."""
         if self.healthy:
             _log.error("the store takes too long: events wait, and their senders are told so")
         self.healthy = False

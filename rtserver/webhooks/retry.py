@@ -29,6 +29,8 @@ TARGET_DISABLED = "target_disabled"
 # What a target may ask us to wait, and how long one that gives no time is left alone.
 LONGEST_PAUSE = 86400.0
 DEFAULT_PAUSE, SHORT_PAUSE = 60.0, 1.0
+# Answers that ask for time, and for how long after its event a delivery gives it without losing an attempt.
+ASKING, LONGEST_PATIENCE = (429, 503), 86400.0
 
 
 class Answer(NamedTuple):
@@ -103,6 +105,20 @@ def after(
         return Step(TRANSITIONS["pending", "exhausted"])
     wait = schedule[attempts - 1] * (1 + jitter * (2 * chance - 1))
     return Step(TRANSITIONS["pending", "failed"], max(wait, asked or 0.0))
+
+
+def put_off(
+    answer: Answer, attempts: int, schedule: Sequence[float], jitter: float, age: float, chance: float
+) -> Step | None:
+    """Return the step after a target asked for time by Retry-After, which uses up nothing; None when it does.
+
+    *attempts* is how many were counted before, *age* how long ago it was that the event happened, in seconds. Planned
+    maintenance must kill nothing, and a target that asks for ever must not keep everything for ever.
+    """
+    if answer.status not in ASKING or answer.retry_after is None or not schedule or age >= LONGEST_PATIENCE:
+        return None
+    planned = schedule[min(attempts, len(schedule) - 1)] * (1 + jitter * (2 * chance - 1))
+    return Step(TRANSITIONS["pending", "failed"], max(planned, answer.retry_after))
 
 
 def pause(asked: float | None, wait: float) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -213,3 +214,23 @@ async def test_no_wait(receiver: Receiver, servers: Servers, node: Node, tmp_pat
     for (ack,) in await asyncio.gather(*(ada.awaited(ack, "chat") for ack in acks)):
         check_refusal(ack, "server_error")
     disk.give_back(server)
+
+
+async def test_a_lock(receiver: Receiver, servers: Servers, node: Node, tmp_path: Path):
+    """While another program holds the database's lock acks are errors, before that ends; then all is delivered."""
+    server = serve(servers, Limited(tmp_path), receiver)
+    room = unique("wanted")
+    ada = await node.member(server.url, room, "ada")
+    await said(ada, room, "before")
+    other = sqlite3.connect(tmp_path / "rtserver.db", isolation_level=None, timeout=30)
+    try:
+        other.execute("BEGIN IMMEDIATE")
+        for number in range(20):
+            ack = await ada.emit("chat", {"room": room, "message": str(number)})
+            check_refusal(ack, "server_error")
+        async with raw.http(server.url) as web:
+            assert (await web.get("/readyz")).status_code == 503
+    finally:
+        other.close()
+    for number in range(20):
+        await receiver.event("message-broadcast", message=str(number))

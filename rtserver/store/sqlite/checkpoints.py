@@ -15,7 +15,7 @@ from pathlib import Path
 
 # A log of so many bytes is worth a checkpoint, and how many seconds after one the next may follow: a reader that
 # takes long keeps a log from ending.
-LONG, _PAUSE = 32_000_000, 1.0
+LONG, _PAUSE = 8_000_000, 1.0
 # The second pass has only what came during the first.
 _PASSES = 2
 

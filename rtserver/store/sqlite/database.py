@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from rtserver.store.base import Changes, StoreError
@@ -68,6 +68,8 @@ class SqliteDatabase(Database):
                 await connection.run_sync(check, self.path)
                 await connection.run_sync(migrate)
                 openings = await connection.run_sync(_count) if counted else None
+            if counted:
+                await _checkpoint(engine)
         except BaseException as error:
             await engine.dispose()
             if isinstance(error, TooNew):
@@ -121,6 +123,14 @@ def _engine(path: Path) -> AsyncEngine:
     engine = create_async_engine(url, connect_args={"timeout": _BUSY})
     settle(engine)
     return engine
+
+
+async def _checkpoint(engine: AsyncEngine) -> None:
+    """Copy into the file what a server that was killed left in the log; on a full disk that is for later."""
+    with contextlib.suppress(DBAPIError):
+        async with engine.connect() as connection:
+            await connection.execution_options(**READING)
+            await connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 from standardwebhooks import Webhook
+from structlog.testing import capture_logs
 
 from rtserver.store.base import SLOT_BITS, Changes, Life, Session, SessionRoom, StoreError
 from rtserver.telemetry import log
-from rtserver.webhooks import condition, courier, dispatcher, feed
+from rtserver.webhooks import complaints, condition, courier, dispatcher, feed
 from rtserver.webhooks.targets import Bundling, Target
 from tests.contract.stores import Store
 from tests.integration.webhooks.nodes import SECRET, Node, eventually, running, second, states
@@ -443,6 +444,32 @@ class TestPauses:
             assert due is not None, "it was sent"
             assert due > asyncio.get_running_loop().time() + 2000
         assert len(receiver.requests) == 1
+
+    async def test_the_log(self, receiver: Receiver, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """However often a target fails the log has one line about it at first, and one when it works again."""
+        monkeypatch.setattr(complaints, "QUIET", 3600.0)
+        receiver.answer = lambda request: Answer(500) if len(receiver.requests) <= 40 else OK
+        async with running(url, target(receiver, schedule=SOON)) as node:
+            with capture_logs() as logs:
+                node.say("a", "b", "c", "d")
+                await receiver.heard(4)
+                await node.stop()
+        first, again = [line for line in logs if "webhook" in line["event"]]
+        assert (first["event"], first["failed_since"]) == ("webhook not delivered", 1)
+        assert (again["event"], again["failed_since"]) == ("webhook target works again", 39)
+
+    async def test_maintenance(self, receiver: Receiver, url: str) -> None:
+        """Deliveries outlive any number of pauses that a target asks for, those that were in flight included."""
+
+        def answer(request: Request) -> Answer:
+            return Answer(503, {"Retry-After": "0"}) if len(receiver.requests) <= 30 else OK
+
+        receiver.answer = answer
+        async with running(url, target(receiver, concurrency=4, schedule=(0.001, 0.001))) as node:
+            node.say("a", "b", "c", "d")
+            await receiver.heard(4)
+            await node.stop()
+        assert await states(url) == [("delivered", None)] * 4
 
     async def test_the_last_attempt_pauses_too(self, receiver: Receiver, url: str) -> None:
         """429 is heeded also when the delivery it answers is dead: the others are not burnt one after the other."""

@@ -191,16 +191,28 @@ class TestRetry:
     """`retry`."""
 
     def test_dead(self, here: Path) -> None:
-        """All dead ones are made due, those of removed targets too; and the count is told."""
-        assert printed("retry", "--dead") == {"retried": 3}
-        assert sorted(states().values()) == ["delivered", *["pending"] * 4]
+        """All dead ones of the targets that are configured are made due, and the count is told."""
+        assert printed("retry", "--dead") == {"retried": 2}
+        assert sorted(states().values()) == ["dead", "delivered", *["pending"] * 3]
+        assert states()["event-5/old"] == "dead"
         assert run("retry", "--dead").stdout == "retried: 0\n"
 
-    @pytest.mark.parametrize("target", ["copy", "old"])
-    def test_of_a_target(self, here: Path, target: str) -> None:
+    def test_of_a_target(self, here: Path) -> None:
         """Those of one target are made due, and no others."""
-        assert printed("retry", "--dead", "--target", target) == {"retried": 1}
+        assert printed("retry", "--dead", "--target", "copy") == {"retried": 1}
         assert states()["event-3/audit"] == "dead"
+
+    @pytest.mark.parametrize(
+        "options", [("--dead", "--target", "old"), ("event-5",), ("event-5/old", "event-1")]
+    )
+    def test_of_a_target_that_is_gone(self, here: Path, options: tuple[str, ...]) -> None:
+        """What nobody would deliver is not made pending, and it is said what to do."""
+        before = states()
+        result = run("retry", *options)
+        assert result.exit_code == 1
+        assert "nobody delivers to old" in result.stderr
+        assert "webhooks drop" in result.stderr
+        assert states() == before
 
     def test_ids(self, here: Path) -> None:
         """Named ones are made due, whatever their state; an event's id names all of its deliveries."""
@@ -220,7 +232,9 @@ class TestRetry:
     def test_wrong(self, here: Path, options: tuple[str, ...]) -> None:
         """Neither ids nor --dead, or both, or a target without --dead, is a usage error, and nothing is done."""
         before = states()
-        assert run("retry", *options).exit_code == 2
+        result = run("retry", *options)
+        assert result.exit_code == 2
+        assert ("not both" in result.stderr) is (options == ("--dead", "event-1"))
         assert states() == before
 
 

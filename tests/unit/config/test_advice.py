@@ -1,5 +1,7 @@
 """Settings that can be used, but are weak or hardly meant."""
 
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -91,3 +93,13 @@ def test_rates_of_misspelt_events(event: str, meant: str | None) -> None:
 def test_the_events_are_those_of_the_router() -> None:
     """Every event that is answered is known here, and no other."""
     assert set(EVENTS) == set(ROUTES)
+
+
+def test_a_directory_that_is_not_writable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that cannot be written now is told of, and no problem: the server waits until it can be."""
+    url = f"sqlite:///{tmp_path}/rtserver.db"
+    assert advised({"store": {"url": url}}) == []
+    # Root may write everywhere, so the system's answer is given here.
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    (said,) = advised({"store": {"url": url}})
+    assert said == f"store.url: the directory {tmp_path} is not writable, so nothing can be kept"

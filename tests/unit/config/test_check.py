@@ -199,3 +199,64 @@ def test_without_its_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     (problem,) = caught.value.problems
     assert str(problem).startswith("store.url: needs the Python package asyncpg")
     assert 'pip install "rtserver[postgres]"' in str(problem)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("missing/rtserver.db", "missing does not exist; make it first"),
+        ("file/rtserver.db", "file is not a directory"),
+        ("directory", "directory is a directory; name a file in it"),
+    ],
+)
+def test_a_place_where_no_database_can_be(tmp_path: Path, name: str, words: str) -> None:
+    """A store in a directory that is missing is a problem that says so."""
+    (tmp_path / "file").touch()
+    (tmp_path / "directory").mkdir()
+    (said,) = told({"store": {"url": f"sqlite:///{tmp_path}/{name}"}})
+    assert said.startswith("store.url: ")
+    assert words in said
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite:///{}/rtserver.db", "sqlite:///:memory:", "sqlite:///x.db", "memory://"]
+)
+def test_places_for_a_database(tmp_path: Path, url: str) -> None:
+    """A file that is not there yet is made at the start, and is no problem."""
+    assert told({"store": {"url": url.format(tmp_path)}}) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("example.com/hooks", "starts with http:// or https://"),
+        ("ftp://host/", "starts with http:// or https://"),
+        ("http://host:99999/", "port from 1 to 65535"),
+        ("http://host:0/", "port from 1 to 65535"),
+        ("http://u:p@x:abc/", "port from 1 to 65535"),
+        ("http://x y/", "spaces"),
+        ("http://", "a host"),
+        ("http://:80/", "a host"),
+        ("http://[::1/", "brackets"),
+    ],
+)
+def test_urls_of_targets(url: str, words: str) -> None:
+    """A target's URL that leads nowhere is a problem that says what is wrong with it, and does not repeat it."""
+    (said,) = told({"webhooks": {"targets": [{"name": "a", "url": url}]}})
+    assert said.startswith("webhooks.targets[0].url: must ")
+    assert words in said
+    assert "u:p" not in said
+
+
+@pytest.mark.parametrize(
+    ("settings", "place", "most"),
+    [
+        ({"batch": {"max_wait": "10d"}}, "batch.max_wait", "1m"),
+        ({"timeout": "100d"}, "timeout", "10m"),
+        ({"retry": {"schedule": ["1s", "31d"]}}, "retry.schedule[1]", "30d"),
+    ],
+)
+def test_absurd_durations(settings: dict[str, Any], place: str, most: str) -> None:
+    """A duration of a target that no receiver can live with is a problem that says how long it may be."""
+    (said,) = told({"webhooks": {"targets": [{"name": "a", "url": "http://a", **settings}]}})
+    assert said == f"webhooks.targets[0].{place}: must be at most {most}"

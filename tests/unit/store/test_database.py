@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -151,6 +153,26 @@ class TestOpening:
             async with store.database.reading() as reading:
                 assert (await reading.exec_driver_sql("SELECT a FROM theirs")).scalar_one() == 7
         assert aside(path) == []
+
+
+class TestLogs:
+    """What stands in the log, and not in the file yet."""
+
+    async def test_what_a_kill_left(self, path: Path, tmp_path: Path) -> None:
+        """What a server that was killed left in the log is in the file once the next one is open: a copy has it."""
+        left = tmp_path / "left.db"
+        async with opened(f"sqlite:///{path}") as store:
+            await store.begin()
+            await store.write(1, 2, 3)
+            for suffix in ("", "-wal"):
+                shutil.copy(f"{path}{suffix}", f"{left}{suffix}")
+        alone = shutil.copy(left, tmp_path / "alone.db")
+        with contextlib.closing(sqlite3.connect(alone)) as copy:
+            assert copy.execute("SELECT count(*) FROM deliveries").fetchone() == (0,)
+        async with opened(f"sqlite:///{left}"):
+            shutil.copy(left, alone)
+            with contextlib.closing(sqlite3.connect(alone)) as copy:
+                assert copy.execute("SELECT count(*) FROM deliveries").fetchone() == (3,)
 
 
 class TestVersions:

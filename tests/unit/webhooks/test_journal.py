@@ -326,8 +326,40 @@ class TestAFailingStore:
         desk.ledger.broken = True
         assert [await known(desk.write(position)) for position in (1, 2)] == [False, False]
         desk.ledger.broken = False
+        await until(lambda: desk.journal.healthy)
         assert await known(desk.write(3))
         assert [p for positions in desk.ledger.positions for p in positions] == [1, 2, 3]
+
+    async def test_nobody_waits_for_the_next_try(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """While the store fails a receipt says no at once, and what came during the failing commit is told with it."""
+        monkeypatch.setattr(module, "_BACK_OFF", (LIMIT, LIMIT))
+        desk = Desk()
+        desk.ledger.broken = True
+        desk.ledger.open.clear()
+        task = asyncio.ensure_future(desk.journal.run())
+        first = desk.write(1)
+        await within(desk.ledger.entered())
+        second = desk.write(2)
+        desk.ledger.open.set()
+        assert [await known(first), await known(second)] == [False, False]
+        assert desk.write(3).committed is False
+        assert (desk.journal.queued, desk.ledger.tried) == (3, 1)
+        task.cancel()
+
+    async def test_a_store_that_hangs(self, running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Nobody waits for a commit that takes too long; what was refused so is written by it all the same."""
+        monkeypatch.setattr(module, "_PATIENCE", 0.001)
+        desk = running()
+        with capture_logs() as logs:
+            async with desk.busy():
+                saving = asyncio.ensure_future(desk.journal.save(Batch("b1", "audit", (1,))))
+                assert not await known(desk.write(1))
+                assert not desk.journal.healthy
+                assert desk.write(2).committed is False
+            await within(asyncio.gather(saving, desk.journal.flush()))
+        assert desk.told == [0, 1, 2]
+        assert desk.journal.healthy
+        assert next(line["event"] for line in logs).startswith("the store takes too long")
 
     async def test_outcomes_are_kept(self, running: Running) -> None:
         """Outcomes wait for the store too, in front of later ones."""

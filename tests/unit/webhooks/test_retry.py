@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from rtserver.webhooks.retry import (
     DEFAULT_PAUSE,
+    LONGEST_PATIENCE,
     LONGEST_PAUSE,
     TRANSITIONS,
     Answer,
@@ -24,6 +25,7 @@ from rtserver.webhooks.retry import (
     after,
     judge,
     pause,
+    put_off,
     retry_after,
 )
 
@@ -186,6 +188,45 @@ class TestSchedules:
         schedule = [1, 5, 30, 300, 1800, 7200, 18000, 36000]
         waits = [after(FAILED, attempts, schedule, 0.0, None, 0.3).wait for attempts in range(1, 9)]
         assert waits == schedule
+
+
+class TestAskedForTime:
+    """Answers that ask for time."""
+
+    @given(
+        st.sampled_from([429, 503]),
+        st.floats(0, LONGEST_PAUSE),
+        st.integers(0, 30),
+        st.lists(st.floats(0, 100_000), min_size=1, max_size=12),
+        CHANCES,
+    )
+    def test_nothing_is_used_up(
+        self, status: int, asked: float, attempts: int, schedule: list[float], chance: float
+    ) -> None:
+        """429 and 503 with Retry-After kill nothing, however often they come: it waits, at least as long as asked."""
+        step = put_off(Answer(status, asked), attempts, schedule, 0.0, LONGEST_PATIENCE - 1, chance)
+        assert step is not None
+        assert (step.state, step.wait) == (
+            "pending",
+            max(asked, schedule[min(attempts, len(schedule) - 1)]),
+        )
+
+    @pytest.mark.parametrize(
+        ("answer", "schedule", "age"),
+        [
+            (Answer(503), [1.0], 0.0),
+            (Answer(500, 5.0), [1.0], 0.0),
+            (Answer(404, 5.0), [1.0], 0.0),
+            (Answer(None, error="refused"), [1.0], 0.0),
+            (Answer(200, 5.0), [1.0], 0.0),
+            (Answer(410, 5.0), [1.0], 0.0),
+            (Answer(503, 5.0), [], 0.0),
+            (Answer(503, 5.0), [1.0], LONGEST_PATIENCE),
+        ],
+    )
+    def test_what_counts(self, answer: Answer, schedule: list[float], age: float) -> None:
+        """Any other answer counts, and so does one for an event of long ago, or where nothing is ever tried again."""
+        assert put_off(answer, 0, schedule, 0.0, age, 0.5) is None
 
 
 class TestPauses:
