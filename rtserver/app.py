@@ -160,7 +160,8 @@ class App:
         if self.draining:
             return RtError(SERVER_DRAINING, "the server is stopping")
         if not self.webhooks.healthy:
-            return RtError(SERVER_ERROR, "the store cannot be written: webhooks wait in memory")
+            why = self.webhooks.why or "it is not open yet"
+            return RtError(SERVER_ERROR, f"the store cannot be written, and webhooks wait in memory: {why}")
         if not self._parts.keeper.healthy:
             return RtError(
                 SERVER_ERROR, "the store cannot be written: inboxes can be neither filled nor read"

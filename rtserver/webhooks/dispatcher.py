@@ -98,6 +98,11 @@ class Dispatcher:
         return self._journal.healthy and (self._begun or not self._couriers)
 
     @property
+    def why(self) -> str:
+        """What the store said when it failed last, as in the log."""
+        return self._journal.why
+
+    @property
     def queued(self) -> int:
         """How many events are in memory, and not in the outbox yet."""
         return self._journal.queued
@@ -111,7 +116,7 @@ class Dispatcher:
             await self._begin(open_store, here, self.emitter.life if self.emitter.used else None)
         except StoreError as error:
             _log.error("the store cannot be opened: webhooks wait in memory", why=str(error))
-            self._journal.healthy = False
+            self._journal.healthy, self._journal.why = False, str(error)
             self._run(self._begin_later(open_store, here))
 
     async def recorded(self) -> None:

@@ -141,6 +141,8 @@ class Journal:
         self._writing = 0
         self._lost = 0
         self.healthy = True
+        # What the store said last when it failed.
+        self.why = ""
 
     @property
     def congested(self) -> bool:
@@ -287,6 +289,7 @@ class Journal:
 
     def _fail(self, error: Exception) -> None:
         told, self.healthy = not self.healthy, False
+        self.why = str(error)
         if not isinstance(error, StoreError):
             _log.exception("events could not be committed, for a reason nobody foresaw")
         elif not told:
@@ -297,6 +300,7 @@ class Journal:
         """Tell those who wait that nothing is sure: the store takes too long, as when another holds its lock."""
         if self.healthy:
             _log.error("the store takes too long: events wait, and their senders are told so")
+            self.why = "it takes too long"
         self.healthy = False
         self._refuse()
         self._wait()

@@ -216,6 +216,20 @@ async def test_no_wait(receiver: Receiver, servers: Servers, node: Node, tmp_pat
     disk.give_back(server)
 
 
+async def test_a_deleted_file(receiver: Receiver, servers: Servers, node: Node, tmp_path: Path):
+    """When the database is deleted under a server /readyz says so, and what to do."""
+    server = serve(servers, Limited(tmp_path), receiver)
+    room = unique("wanted")
+    ada = await node.member(server.url, room, "ada")
+    await said(ada, room, "before")
+    (tmp_path / "rtserver.db").unlink()
+    check_refusal(await ada.emit("chat", {"room": room, "message": "after"}), "server_error")
+    async with raw.http(server.url) as web:
+        answer = await web.get("/readyz")
+    assert answer.status_code == 503
+    assert "moved or deleted; restart the server" in answer.text
+
+
 async def test_a_lock(receiver: Receiver, servers: Servers, node: Node, tmp_path: Path):
     """While another program holds the database's lock acks are errors, before that ends; then all is delivered."""
     server = serve(servers, Limited(tmp_path), receiver)
