@@ -8,6 +8,7 @@ sid). What was evicted from a stream is remembered by its number, so that a gap 
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections import Counter, OrderedDict, deque
 from collections.abc import Collection, Iterable, Sized
@@ -26,17 +27,9 @@ MAX_FLOORS = 100_000
 M = TypeVar("M", bound=Sized)
 
 
-class Entry(Generic[M]):
-    """A message that was sent, with its number, its time, and the sids that were left out."""
-
-    __slots__ = ("at", "message", "number", "size", "skip")
-
-    def __init__(self, number: int, at: float, message: M, skip: Collection[str]) -> None:
-        self.number = number
-        self.at = at
-        self.message = message
-        self.skip = skip
-        self.size = len(message) + _OVERHEAD
+# A message that was sent: its number, its time, itself, and the sids that were left out. A plain tuple, because the
+# garbage collector lets go of those, and there are a hundred thousand.
+Entry = tuple[int, float, M, Collection[str]]
 
 
 class Line(deque[Entry[M]]):
@@ -83,6 +76,8 @@ class Tape(Generic[M]):
         self._stale_total = 0
         self._floors: OrderedDict[Stream, int] = OrderedDict()
         self._floor = 0
+        # Before that nothing is too old.
+        self._due = math.inf
 
     def __len__(self) -> int:
         return len(self._order) - self._stale_total
@@ -124,20 +119,23 @@ class Tape(Generic[M]):
     def keep(self, streams: Iterable[Stream], message: M, skip: Collection[str], now: float) -> None:
         """Keep what was sent into *streams* under the next number. *now* is in seconds of a clock that never steps."""
         self.number += 1
-        entry = Entry(self.number, now, message, skip)
+        entry = (self.number, now, message, skip)
+        size = len(message) + _OVERHEAD
         for stream in streams:
             kept = self._kept.get(stream)
             if kept is None:
                 kept = self._kept[stream] = Line()
-            while kept and (len(kept) >= self._max_messages or kept.bytes + entry.size > self._max_line):
+            while kept and (len(kept) >= self._max_messages or kept.bytes + size > self._max_line):
                 self._evict(stream)
                 self._stale[stream] += 1
                 self._stale_total += 1
             kept.append(entry)
-            kept.bytes += entry.size
+            kept.bytes += size
             self._order.append(stream)
-            self.bytes += entry.size
-        self.expire(now)
+            self.bytes += size
+        self._due = min(self._due, now + self._horizon)
+        if self.bytes > self._max_bytes or now >= self._due or self._stale_total:
+            self.expire(now)
 
     def expire(self, now: float) -> None:
         """Forget what is too old, and the oldest of what is too much."""
@@ -146,13 +144,16 @@ class Tape(Generic[M]):
             stream = self._order[0]
             if self._stale_total and self._stale[stream]:
                 self._unstale(stream)
-            elif self._kept[stream][0].at > horizon and self.bytes <= self._max_bytes:
+            elif self._kept[stream][0][1] > horizon and self.bytes <= self._max_bytes:
+                self._due = self._kept[stream][0][1] + self._horizon
                 break
             else:
                 self._evict(stream)
                 if not self._kept[stream]:
                     del self._kept[stream]
             self._order.popleft()
+        else:
+            self._due = math.inf
         if self._stale_total > len(self) + 1024:
             self._compact()
 
@@ -180,22 +181,23 @@ class Tape(Generic[M]):
             after = max(heard, since)
             if self._floors.get(stream, self._floor) > after:
                 return None
-            for entry in reversed(self._kept.get(stream, ())):
-                if entry.number <= after:
+            for number, _, message, skip in reversed(self._kept.get(stream, ())):
+                if number <= after:
                     break
-                if sid not in entry.skip and entry.number not in found:
-                    found[entry.number] = entry.message
-                    size += len(entry.message)
+                if sid not in skip and number not in found:
+                    found[number] = message
+                    size += len(message)
                     if most is not None and size > most:
                         return None
         return [found[number] for number in sorted(found)]
 
     def _evict(self, stream: Stream) -> None:
         kept = self._kept[stream]
-        entry = kept.popleft()
-        self.bytes -= entry.size
-        kept.bytes -= entry.size
-        self._floors[stream] = entry.number
+        number, _, message, _ = kept.popleft()
+        size = len(message) + _OVERHEAD
+        self.bytes -= size
+        kept.bytes -= size
+        self._floors[stream] = number
         self._floors.move_to_end(stream)
         if len(self._floors) > self._max_floors:
             # Nothing later than this was evicted from any stream that is forgotten here.

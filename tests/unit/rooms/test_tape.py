@@ -268,11 +268,14 @@ class TapeModel(RuleBasedStateMachine):
         kept: dict[Stream, deque[Any]] = self.tape._kept
         assert self.tape.number == len(self.sent)
         assert len(self.tape) == sum(map(len, kept.values()))
-        assert self.tape.bytes == sum(entry.size for entries in kept.values() for entry in entries)
+        assert self.tape.bytes == sum(
+            len(entry[2]) + _OVERHEAD for entries in kept.values() for entry in entries
+        )
+        assert self.tape.bytes == sum(entries.bytes for entries in kept.values())
         assert self.tape.bytes <= 12 * (_OVERHEAD + 10)
         assert all(0 < len(entries) <= self.MESSAGES for entries in kept.values())
         assert len(self.tape._floors) <= 4
-        assert all(e.at > self.now - self.HORIZON for entries in kept.values() for e in entries)
+        assert all(entry[1] > self.now - self.HORIZON for entries in kept.values() for entry in entries)
 
 
 TestTapeModel = TapeModel.TestCase
