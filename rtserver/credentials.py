@@ -12,7 +12,7 @@ from rtserver.auth.expiry import Expiries
 from rtserver.auth.keyset import UnknownKeyError
 from rtserver.auth.revocation import Revocations
 from rtserver.client import Client
-from rtserver.protocol.errors import FORBIDDEN, TOKEN_EXPIRED, TOKEN_REVOKED, RtError
+from rtserver.protocol.errors import BAD_REQUEST, FORBIDDEN, TOKEN_EXPIRED, TOKEN_REVOKED, RtError
 from rtserver.protocol.identifiers import iso_timestamp
 from rtserver.protocol.names import normal_name
 from rtserver.store.base import RevocationStore, Revoked, StoreError
@@ -20,6 +20,8 @@ from rtserver.telemetry.log import logger
 
 # How many clients are told, or sent away, in one turn of the event loop: tokens of one moment expire in one moment.
 _BATCH = 200
+# How far ahead a revocation may reach, in seconds: clocks differ.
+_FORESIGHT = 60.0
 # The longest sleep: the clock that tokens go by may be set meanwhile.
 _NAP = 60.0
 # How often other nodes' revocations are looked for, in seconds.
@@ -115,9 +117,14 @@ class Credentials:
     ) -> int:
         """Revoke tokens, see `Revoked`; send away the clients that came with them and return how many those are.
 
-        Raises `ValueError` for a user that can be none.
+        Raises `ValueError` for a user that can be none, and `RtError` for a time that lies ahead: everybody would be
+        refused until then, and nothing takes it back.
         """
         user = normal_name(user) if user is not None else None
+        if issued_before is not None and issued_before > self._clock() + _FORESIGHT:
+            raise RtError(
+                BAD_REQUEST, "issued_before: lies in the future; it is in Unix seconds, or ISO 8601"
+            )
         self.unsaved.append(
             self.revocations.add(self._clock(), user=user, jti=jti, issued_before=issued_before)
         )

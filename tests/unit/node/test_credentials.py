@@ -235,6 +235,14 @@ class TestRevocation:
         assert done(house.node.revoke(issued_before=NOW + 5)) == 1
         assert (reasons(old), reasons(new), reasons(guest)) == (["token_revoked"], [], [])
 
+    def test_a_time_ahead(self, house: House):
+        """Milliseconds for seconds would refuse everybody for ever: that is an error, and changes nothing."""
+        one = house.come()
+        with pytest.raises(RtError, match="lies in the future"):
+            done(house.node.revoke(issued_before=NOW * 1000))
+        assert reasons(one) == []
+        assert house.node.credentials.unsaved == []
+
     def test_between_the_door_and_the_room(self, house: House):
         """A token that is revoked while its bearer is being let in does not get it in."""
         done(house.node.revoke(user="ann"))
