@@ -13,7 +13,7 @@ import orjson
 from rtserver.gateway.packets import read_json
 from rtserver.protocol.errors import BAD_REQUEST, RtError
 from rtserver.protocol.names import RESERVED_EVENTS
-from rtserver.protocol.routing import unwrap
+from rtserver.protocol.routing import UNREADABLE, is_object, unwrap
 from rtserver.transport.packets import MalformedPacket
 
 # The bytes that an id may have as JSON: it comes back with the answer.
@@ -37,7 +37,11 @@ def read(data: str | bytes) -> Frame:
     if isinstance(data, str):
         size = len(data) if data.isascii() else len(data.encode("utf-8", "replace"))
         value = _value(data)
-        return _read_object(value, size) if isinstance(value, dict) else Frame(ENVELOPE, data, None, size)
+        if isinstance(value, dict):
+            return _read_object(value, size)
+        if value is None and is_object(data):
+            return _wrong(size, f"the frame {UNREADABLE}")
+        return Frame(ENVELOPE, data, None, size)
     try:
         value = _value(data.decode())
     except UnicodeDecodeError:

@@ -6,24 +6,46 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import orjson
 
 from rtserver.protocol.errors import BAD_REQUEST, RtError
 
+UNREADABLE = "is JSON with numbers that are not finite or too long, too many levels, or half a character"
+
+
+def is_object(text: str) -> bool:
+    """Tell whether a text that our parser refuses was meant as a JSON object, and is one to somebody else's parser.
+
+    RFC 8259 bounds neither numbers nor levels; NaN and a byte order mark are not in it, but leave no doubt either.
+    """
+    text = text.lstrip("\ufeff \t\r\n")
+    if not text.startswith("{"):
+        return False
+    try:
+        json.loads(text, parse_float=str, parse_int=str)
+    except RecursionError:
+        return True
+    except ValueError:
+        return False
+    return True
+
 
 def unwrap(payload: Any) -> tuple[str, dict[str, Any]]:
     """Return the event and the payload that ``message`` carries; raise `RtError` when it carries neither.
 
     Text that is not a JSON object is a plain-text broadcast, and so is any other scalar; an object without a type is a
-    ``chat``.
+    ``chat``. One that cannot be taken is an error: it may have been for one person alone.
     """
     if payload is None or isinstance(payload, bool | int | float):
         # orjson writes no number beyond 64 bits.
         payload = str(payload) if type(payload) is int else orjson.dumps(payload).decode()
     if isinstance(payload, str):
         parsed = _json(payload)
+        if parsed is None and is_object(payload):
+            raise RtError(BAD_REQUEST, f"message: {UNREADABLE}")
         if not isinstance(parsed, dict):
             return "broadcast", {"message": payload}
         payload = parsed

@@ -125,3 +125,11 @@ def test_anything(data: str | bytes) -> None:
         assert isinstance(unwrapped(frame) if frame.event == "message" else frame, Frame)
     except MalformedPacket:
         pass
+
+
+@pytest.mark.parametrize("data", ["1e999", "9" * 5000, "[" * 1100 + "]" * 1100, "NaN"], ids=str.__len__)
+def test_an_object_that_cannot_be_taken(data: str) -> None:
+    """It is a problem, and no text for everybody: it may have been for one person alone."""
+    frame = read('{"type":"private","to":"bob","message":"secret","data":' + data + "}")
+    assert frame.problem is not None
+    assert frame.problem.reason is BAD_REQUEST

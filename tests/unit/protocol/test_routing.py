@@ -105,3 +105,28 @@ def test_any_text_means_something(text: str) -> None:
     """Text that is not an object is broadcast as it is, character by character."""
     event, fields = unwrap(text)
     assert event == "chat" or (event, fields) == ("broadcast", {"message": text})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"type":"private","to":"bob","message":"secret","data":1e999}',
+        '{"type":"private","to":"bob","message":"secret","data":' + "9" * 5000 + "}",
+        '{"type":"private","to":"bob","message":"secret","data":' + "[" * 1100 + "]" * 1100 + "}",
+        '{"type":"private","to":"bob","message":"secret","data":NaN}',
+        '{"type":"private","to":"bob","message":"secret \\ud83d"}',
+        '\ufeff {"type":"private","to":"bob","message":"secret"}',
+    ],
+    ids=["infinite", "long", "deep", "nan", "half", "bom"],
+)
+def test_an_object_that_cannot_be_taken_is_told_to_nobody(text: str) -> None:
+    """What was meant for one person is no broadcast because a parser gave up."""
+    with pytest.raises(RtError) as caught:
+        unwrap(text)
+    assert caught.value.reason is BAD_REQUEST
+
+
+@pytest.mark.parametrize("text", ['{"message": "cut', "{hello}", "[1, 2", "{", " {a: 1}"])
+def test_what_only_begins_like_json_is_text(text: str) -> None:
+    """Text that is not JSON is a plain-text broadcast."""
+    assert unwrap(text) == ("broadcast", {"message": text})
