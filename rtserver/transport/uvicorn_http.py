@@ -1,7 +1,8 @@
 """uvicorn's HTTP protocol class with the clocks and bounds it lacks.
 
 A client that opens a connection and never finishes a request's head, or that stops reading in the middle of an answer,
-would hold its connection for ever: uvicorn only limits the time between requests.
+would hold its connection for ever: uvicorn only limits the time between requests. So would one whose request was
+answered before its body had come, and that never ends the body.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-# Seconds for the head of a request, and for an answer that makes no progress.
+# Seconds for the head of a request, for an answer that makes no progress, and for the rest of a body after the answer.
 HEAD_TIMEOUT = 10.0
 STALL_TIMEOUT = 10.0
+REST_TIMEOUT = 5.0
 
 # Bytes of a request's head, and requests that may wait behind one that is being answered.
 MAX_HEAD = 64 * 1024
@@ -28,6 +30,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
     _head_bytes = 0
     _head_timer: asyncio.TimerHandle | None = None
     _stall_timer: asyncio.TimerHandle | None = None
+    _rest_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         """Start the clock for the first request's head, which must come, too."""
@@ -62,6 +65,18 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         if len(self.pipeline) > MAX_PIPELINED:
             raise ValueError("too many requests at once")
 
+    def on_response_complete(self) -> None:
+        """Start the clock for the rest of a body that nobody waits for any more."""
+        unread = self.cycle is not None and self.cycle.more_body
+        super().on_response_complete()
+        if unread and self._rest_timer is None and not self.transport.is_closing():
+            self._rest_timer = self.loop.call_later(REST_TIMEOUT, self.transport.close)
+
+    def on_message_complete(self) -> None:
+        """Stop it: the body is there."""
+        self._stop_rest_timer()
+        super().on_message_complete()
+
     def pause_writing(self) -> None:
         """Start the clock for an answer that the peer does not take."""
         super().pause_writing()
@@ -85,8 +100,9 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self._stop_stall_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop both."""
+        """Stop them all."""
         self._stop_head_timer()
+        self._stop_rest_timer()
         self._stop_stall_timer()
         super().connection_lost(exc)
 
@@ -102,6 +118,11 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+    def _stop_rest_timer(self) -> None:
+        if self._rest_timer is not None:
+            self._rest_timer.cancel()
+            self._rest_timer = None
 
     def _stop_stall_timer(self) -> None:
         if self._stall_timer is not None:

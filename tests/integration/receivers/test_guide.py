@@ -209,6 +209,11 @@ class Cases:
 @pytest.fixture
 def cases() -> Cases:
     """The same for every language."""
+    return new_cases()
+
+
+def new_cases() -> Cases:
+    """Some of them say that they are almost too old: they want to be asked at once."""
     several = list(requests(new_secret()))
     places = [(1, 2), (1, 1), (1, 2), (2, 1), (1, 9), (2, 10), (2, 9)]
     asked = {
@@ -281,10 +286,13 @@ def test_node(tmp_path: Path, cases: Cases) -> None:
     check([json.loads(line) for line in out.splitlines()], cases)
 
 
-def test_go(tmp_path: Path, cases: Cases) -> None:
+def test_go(tmp_path: Path) -> None:
     """The guide's Go verifies, takes every event once, sorts, and knows what is news."""
     command = go(tmp_path)
     (tmp_path / "guide_test.go").write_text(GO)
+    # On a busy machine this takes longer than a request is good for.
+    ran(tmp_path, command, "test", "-run", "Nothing", ".")
+    cases = new_cases()
     asked = dict(cases.asked)
     asked["requests"] = [dict(zip(("secret", "headers", "body"), r, strict=True)) for r in asked["requests"]]
     (tmp_path / "cases.json").write_text(json.dumps(asked))

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import pytest
@@ -28,6 +28,7 @@ async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
     """The port of a server that answers with 20 MB, and whose clocks run fast."""
     monkeypatch.setattr(uvicorn_http, "HEAD_TIMEOUT", 0.2)
     monkeypatch.setattr(uvicorn_http, "STALL_TIMEOUT", 0.2)
+    monkeypatch.setattr(uvicorn_http, "REST_TIMEOUT", 0.2)
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     server = uvicorn.Server(
@@ -96,3 +97,24 @@ async def test_a_prompt_client_is_not_hurried(port: int) -> None:
     """Who sends its request and reads the answer gets all of it, however long that takes."""
     client = await _connected(port, b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
     assert await _read_to_the_end(client, pause=0.005) > WHOLE
+
+
+async def test_a_body_that_trickles_after_the_answer_ends_the_connection(port: int) -> None:
+    """Who was answered before its body came has some seconds to send the rest, and not for ever."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 999999\r\n\r\n")
+
+    async def trickle() -> None:
+        with suppress(OSError):
+            while True:
+                writer.write(b"x")
+                await writer.drain()
+                await asyncio.sleep(0.02)
+
+    trickling = asyncio.ensure_future(trickle())
+    async with asyncio.timeout(30):
+        with suppress(ConnectionError):
+            while await reader.read(1 << 20):
+                pass
+    trickling.cancel()
+    writer.close()
