@@ -32,6 +32,7 @@ _log = logger("webhooks")
 _BACK_OFF = 0.1, 1.0
 # After how long those who wait for a commit are told that it is not sure, in seconds. It goes on.
 _PATIENCE = 1.0
+_LATE = "it takes too long"
 # How many attempts' outcomes may wait for a store that fails before no more attempts are made.
 MAX_OUTCOMES = 10_000
 # How many events one transaction takes, and how many bytes of them may wait besides their number.
@@ -288,7 +289,8 @@ class Journal:
             self._unsettled.popleft()[0].settle(committed=True)
 
     def _fail(self, error: Exception) -> None:
-        told, self.healthy = not self.healthy, False
+        # That it took too long says nothing of the reason.
+        told, self.healthy = not self.healthy and self.why != _LATE, False
         self.why = str(error)
         if not isinstance(error, StoreError):
             _log.exception("events could not be committed, for a reason nobody foresaw")
@@ -300,7 +302,7 @@ class Journal:
         """Tell those who wait that nothing is sure: the store takes too long, as when another holds its lock."""
         if self.healthy:
             _log.error("the store takes too long: events wait, and their senders are told so")
-            self.why = "it takes too long"
+            self.why = _LATE
         self.healthy = False
         self._refuse()
         self._wait()

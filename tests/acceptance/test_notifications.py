@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.server
 import json
+import sqlite3
 import sys
 import threading
 from collections.abc import Iterator, Mapping
@@ -243,12 +244,16 @@ async def test_a_store_that_fails(servers: Servers, node: Node):
 async def test_a_store_that_is_not_there_yet(servers: Servers, node: Node):
     """A server whose store cannot be opened serves chat, says so at /readyz, and has inboxes once it can be."""
     where = servers.directory()
-    server = servers.serve({**CONFIG, "store": {"url": f"sqlite:///{where}/later/inbox.db"}}, cwd=where)
+    # Somebody else has the file to itself.
+    other = sqlite3.connect(where / "inbox.db", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    server = servers.serve({**CONFIG, "store": {"url": f"sqlite:///{where}/inbox.db"}}, cwd=where)
     ada = await tab(node, server, "ada")
     assert (await ask(server, "GET", "/readyz")).status_code == 503
     check_refusal(await ada.emit("notifications", {}), "server_error", "store")
     check_ack("join", await ada.emit("join", {"room": "lobby"}))
-    (where / "later").mkdir()
+    other.execute("COMMIT")
+    other.close()
     await until(lambda: ask(server, "GET", "/readyz"), lambda response: response.status_code == 200)
     await put(server, "ada")
     assert (await inbox(ada))["unread"] == 1

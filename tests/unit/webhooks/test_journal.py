@@ -407,6 +407,7 @@ class TestAFailingStore:
         saving.cancel()
         await asyncio.gather(saving, return_exceptions=True)
         desk.ledger.broken = False
+        await until(lambda: not desk.journal.busy)
         assert await known(desk.write(1))
 
     async def test_flush_waits(self, running: Running) -> None:
